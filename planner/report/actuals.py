@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from planner.money import GPU_HOURS, NODE_HOURS
-from planner.report.layout import Page, bullets, columns, hanging
+from planner.report.figures import unit_text
+from planner.report.layout import Page, bullets, columns, hanging, heads
 from planner.tracking.actuals import Actuals
-from planner.units import format_percent
+from planner.words import phrase, said
 
 _JOBS, _DAYS = 10, 14  # that a terminal shows
+_OF_MONEY = ("in_money", "money_planned", "money_used")  # columns that there are only where there is a price
 
 
 def actuals_table(found: Actuals, width: int) -> str:
@@ -42,103 +44,116 @@ def unit_of(found: Actuals) -> str:
 def _sums(found: Actuals, page: Page) -> list[str]:
     spent, used, unit = found.cost_usd, found.gpu_hours, unit_of(found)
     rows = [
-        ("", "planned", "used", "left"),
-        ("GPU-hours", hours(used.planned), hours(used.used), hours(used.left)),
+        heads("", "planned", "used", "left"),
+        [*heads("gpu_hours"), hours(used.planned), hours(used.used), hours(used.left)],
     ]
     parts = (spent.planned, spent.used, spent.left)
-    rows += [(unit, *map(money, parts))] if unit else []  # type: ignore[list-item]
+    rows += [[unit_text(unit), *map(money, parts)]] if unit else []
     if found.money.foreign and unit:
         each = Decimal(repr(found.money.per_usd))
-        rows.append((found.money.unit, *(money(part * each) for part in parts)))  # type: ignore[arg-type]
+        rows.append([unit_text(found.money.unit), *(money(part * each) for part in parts)])
     return columns(rows, "lrrr", page)
 
 
 def _said(found: Actuals, page: Page) -> list[str]:
     lines, unit = _price(found, page), unit_of(found)
     if found.effective_cost_usd is not None:
-        lines += hanging("effective", f"{money(found.effective_cost_usd)} USD, commitments spread over their use", page)
+        text = said("actuals.effective", cost=_amount(found.effective_cost_usd, "USD"))
+        lines += hanging(said("labels.effective"), text, page)
     if found.tax_usd:
-        lines += hanging("taxes", f"{money(found.tax_usd)} USD, not in the sums: the plan has none", page)
+        lines += hanging(said("labels.taxes"), said("actuals.taxes", cost=_amount(found.tax_usd, "USD")), page)
     if found.wasted is not None:
-        lost = found.wasted
-        amount = f", {money(lost.cost_usd)} {unit}" if unit else ""
-        text = (
-            f"{hours(lost.gpu_hours)} GPU-hours ({format_percent(lost.share)}){amount} in jobs that failed or were "
-            "cancelled; what their checkpoints kept is not lost"
-        )
-        lines += hanging("wasted", text, page)
+        lost = {"hours": hours(found.wasted.gpu_hours), "share": found.wasted.share}
+        if unit:
+            text = said("actuals.wasted_money", **lost, cost=_amount(found.wasted.cost_usd, unit))
+        else:
+            text = said("actuals.wasted", **lost)
+        lines += hanging(said("labels.wasted"), text, page)
     if found.outlook is not None:
         ahead = found.outlook
-        sign = "more" if ahead.against_plan_usd >= 0 else "less"
-        more = f", {money(ahead.cost_usd)} {unit} in all, {money(abs(ahead.against_plan_usd))} {sign} than planned"
-        text = f"{hours(ahead.gpu_hours)} GPU-hours{more if unit else ''}: {ahead.basis}"
-        lines += hanging("heading for", text, page)
+        text = said("actuals.ahead", hours=hours(ahead.gpu_hours), basis=ahead.basis)
+        if unit:
+            code = "actuals.ahead_more" if ahead.against_plan_usd >= 0 else "actuals.ahead_less"
+            cost, apart = (_amount(usd, unit) for usd in (ahead.cost_usd, abs(ahead.against_plan_usd)))
+            text = said(code, hours=hours(ahead.gpu_hours), cost=cost, apart=apart, basis=ahead.basis)
+        lines += hanging(said("labels.heading_for"), text, page)
         if ahead.budget_usd is not None:
-            kept = "within" if ahead.within_budget else "beyond"
-            lines += hanging("cost budget", f"{money(ahead.budget_usd)} {unit or found.money.unit}: {kept} it", page)
+            kept = "actuals.within" if ahead.within_budget else "actuals.beyond"
+            budget = _amount(ahead.budget_usd, unit or found.money.unit)
+            lines += hanging(said("labels.cost_budget"), said(kept, budget=budget), page)
     return lines
+
+
+def _amount(value: Decimal, unit: str) -> str:
+    return said("actuals.amount", amount=money(value), unit=unit_text(unit))
 
 
 def _price(found: Actuals, page: Page) -> list[str]:
     """What an hour is reckoned at, and at which rate another currency."""
     if found.money.hours:
-        return hanging("counted", f"every allocated hour of a {'node' if unit_of(found) else 'GPU'} as one", page)
+        counted = said("actuals.node_hours" if unit_of(found) else "actuals.gpu_hours")
+        return hanging(said("labels.counted"), counted, page)
     if not unit_of(found):
-        return hanging("money", "the plan's machines have no price, so there is none to reconcile", page)
-    price = "at the plan's price" if found.source == "slurm" else "as billed"
-    lines = hanging("money", f"{price}: {found.usd_per_gpu_hour:g} USD a GPU-hour are planned", page)
-    return lines + (hanging("rate", found.money.rate_text, page) if found.money.foreign else [])
+        return hanging(said("labels.money"), said("actuals.no_price"), page)
+    price = "actuals.at_price" if found.source == "slurm" else "actuals.as_billed"
+    lines = hanging(said("labels.money"), said(price, price=found.usd_per_gpu_hour, unit=unit_text("USD")), page)
+    return lines + (hanging(said("labels.rate"), found.money.rate_text, page) if found.money.foreign else [])
 
 
 def _table(
-    found: Actuals, rows: Sequence[tuple[str, ...]], align: str, page: Page, flexible: int | None = None
+    found: Actuals,
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    align: str,
+    page: Page,
+    flexible: int | None = None,
 ) -> list[str]:
-    """Columns, those of money under their unit, left out where there is none."""
+    """Columns by the names of their headings, those of money left out where there is none."""
     unit = unit_of(found)
-    kept = [i for i, name in enumerate(rows[0]) if unit or not name.startswith("USD")]
-    head = tuple(name.replace("USD", unit) for name in rows[0])
-    cut = [[row[i] for i in kept] for row in (head, *rows[1:])]
+    kept = [i for i, name in enumerate(names) if unit or name not in _OF_MONEY]
+    head = [said(f"labels.{name}", unit=unit_text(unit) if unit else "") for name in names]
+    cut = [[row[i] for i in kept] for row in (head, *rows)]
     return columns(cut, "".join(align[i] for i in kept), page, flexible=flexible)
 
 
 def _states(found: Actuals, page: Page) -> list[str]:
-    what = ("state", "jobs") if found.source == "slurm" else ("charge", "rows")
-    rows = [(what[0], "kind", what[1], "GPU-hours", "USD")]
-    rows += [
-        (row.state, row.kind, f"{row.count:,}", hours(row.gpu_hours), money(row.cost_usd)) for row in found.by_state
+    what = ("state", "kind", "jobs") if found.source == "slurm" else ("charge", "kind", "rows")
+    rows = [
+        (row.state, phrase("use_kinds", row.kind), f"{row.count:,}", hours(row.gpu_hours), money(row.cost_usd))
+        for row in found.by_state
     ]
-    return _table(found, rows, "llrrr", page, flexible=0)
+    return _table(found, (*what, "gpu_hours", "in_money"), rows, "llrrr", page, flexible=0)
 
 
 def _jobs(found: Actuals, page: Page) -> list[str]:
     most = sorted(found.by_job, key=lambda row: (-row.gpu_hours, -row.cost_usd))[:_JOBS]
     if found.source == "slurm":
-        rows = [("job", "name", "state", "starts", "GPU-hours", "wasted", "USD")]
-        rows += [
-            (row.job, row.name, row.state, f"{row.starts:,}", hours(row.gpu_hours), hours(row.wasted_gpu_hours),
-             money(row.cost_usd))
+        names = "job name state starts gpu_hours wasted in_money".split()
+        rows = [
+            [row.job, row.name, row.state, f"{row.starts:,}", hours(row.gpu_hours), hours(row.wasted_gpu_hours),
+             money(row.cost_usd)]
             for row in most
         ]  # fmt: skip
-        lines = _table(found, rows, "lllrrrr", page, flexible=1)
+        lines = _table(found, names, rows, "lllrrrr", page, flexible=1)
     else:
-        billed = [("resource or service", "rows", "GPU-hours", "USD")]
-        billed += [(row.job, f"{row.starts:,}", hours(row.gpu_hours), money(row.cost_usd)) for row in most]
-        lines = _table(found, billed, "lrrr", page, flexible=0)
+        names = "resource rows gpu_hours in_money".split()
+        rows = [[row.job, f"{row.starts:,}", hours(row.gpu_hours), money(row.cost_usd)] for row in most]
+        lines = _table(found, names, rows, "lrrr", page, flexible=0)
     more = len(found.by_job) - len(most)
-    return [*lines, f"  and {more:,} more, in the JSON"] if more else lines
+    return [*lines, f"  {said('actuals.more', more=more)}"] if more else lines
 
 
 def _days(found: Actuals, page: Page) -> list[str]:
     used = [row.day for row in found.by_day if row.gpu_hours or row.cost_usd]
     shown = [row for row in found.by_day if used and used[0] <= row.day <= used[-1]][-_DAYS:]
-    rows = [("day", "GPU-hours planned", "used", "wasted", "USD planned", "USD used")]
-    rows += [
-        (row.day.isoformat(), hours(row.planned_gpu_hours), hours(row.gpu_hours), hours(row.wasted_gpu_hours),
-         money(row.planned_cost_usd), money(row.cost_usd))
+    names = "day gpu_hours_planned used wasted money_planned money_used".split()
+    rows = [
+        [row.day.isoformat(), hours(row.planned_gpu_hours), hours(row.gpu_hours), hours(row.wasted_gpu_hours),
+         money(row.planned_cost_usd), money(row.cost_usd)]
         for row in shown
     ]  # fmt: skip
     if found.source == "focus":
-        rows = [(*row[:3], *row[4:]) for row in rows]  # type: ignore[misc]
+        names, rows = [*names[:3], *names[4:]], [[*row[:3], *row[4:]] for row in rows]
     more = len(found.by_day) - len(shown)
-    lines = _table(found, rows, "lrrrrr"[: len(rows[0])], page)
-    return [*lines, f"  and {more:,} more days of the plan or of use, in the JSON"] if more else lines
+    lines = _table(found, names, rows, "lrrrrr"[: len(names)], page)
+    return [*lines, f"  {said('actuals.more_days', more=more)}"] if more else lines

@@ -10,8 +10,9 @@ from planner.catalog.catalog import Catalog, is_gpu_family, without_framework
 from planner.catalog.checks_hardware import Finding
 from planner.catalog.facts import Record
 from planner.reading.names import did_you_mean
-from planner.report.layout import Page, bullets, columns, hanging
+from planner.report.layout import Page, bullets, columns, hanging, heads
 from planner.units import PlannerError, format_number
+from planner.words import phrase, said, say
 from planner.workload.zoo import load_model, model_names
 
 Row = Mapping[str, Any]
@@ -20,7 +21,7 @@ WIDE = 110  # columns from which a price's cloud, instance, region and terms hav
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A kind of things the catalog holds: how to read its rows, and the columns that people see, by their headings."""
+    """A kind of things the catalog holds: how to read its rows, and the columns people see with their `labels`."""
 
     rows: Callable[[Catalog], Iterable[Row]]
     shown: Mapping[str, str]
@@ -80,28 +81,28 @@ KINDS: Mapping[str, Listing] = {
         {
             "id": "id",
             "name": "name",
-            "memory_gib": "GiB",
-            "bf16_tflops": "bf16 TFLOP/s",
-            "measured_bf16_tflops": "measured at best",
-            "link_gbyte_per_s": "link GB/s",
+            "memory_gib": "gib",
+            "bf16_tflops": "bf16_tflops",
+            "measured_bf16_tflops": "measured_at_best",
+            "link_gbyte_per_s": "link_rate",
         },
         "name",
     ),
     "nodes": Listing(
         _nodes,
-        {"id": "id", "gpu": "gpu", "gpus_per_node": "GPUs", "network": "network", "network_gbit_per_s": "Gbit/s"},
+        {"id": "id", "gpu": "gpu", "gpus_per_node": "gpus", "network": "network", "network_gbit_per_s": "gbit_per_s"},
         "network",
     ),
     "prices": Listing(
         _prices,
         {
             "gpu": "gpu",
-            "usd_per_gpu_hour": "USD a GPU-hour",
+            "usd_per_gpu_hour": "usd_a_gpu_hour",
             "cloud": "cloud",
             "instance": "instance",
             "region": "region",
             "pricing": "pricing",
-            "as_of": "as of",
+            "as_of": "as_of",
             "quality": "quality",
         },
         "instance",
@@ -125,18 +126,21 @@ def listed(catalog: Catalog, kind: str, *, gpu: str | None = None, cloud: str | 
         If the kind, the GPU or the cloud is not known, or the kind has no such column.
     """
     if kind not in KINDS:
-        raise PlannerError(f"the catalog has no `{kind}`; it lists {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+        raise PlannerError(
+            say("report_catalog.kind_unknown", kind=kind, kinds=list(KINDS), near=did_you_mean(kind, KINDS))
+        )
     rows = list(KINDS[kind].rows(catalog))
     wanted = {"gpu": None if gpu is None else catalog.accelerator_id(gpu), "cloud": cloud}
     for column, value in wanted.items():
         if value is None:
             continue
         if rows and column not in rows[0]:
-            raise PlannerError(f"{kind} have no {column} to choose by; prices and nodes have")
+            raise PlannerError(say("report_catalog.no_column", kind=kind, column=column))
         known = {str(row[column]) for row in rows}
         rows = [row for row in rows if row[column] == value]
         if not rows and column == "cloud":
-            raise PlannerError(f"no cloud `{value}` is among these {kind}{did_you_mean(value, known)}")
+            near = did_you_mean(value, known)
+            raise PlannerError(say("report_catalog.no_cloud", cloud=value, kind=kind, near=near))
     return rows
 
 
@@ -144,7 +148,7 @@ def listing_table(kind: str, rows: Sequence[Row], width: int) -> str:
     """The columns that people see; one that says the same everywhere is left out, and narrow pages join some."""
     listing = KINDS[kind]
     headings = {
-        name: heading
+        name: said(f"labels.{heading}")
         for name, heading in listing.shown.items()
         if name == "id" or len(rows) < 2 or len({row.get(name) for row in rows}) > 1
     }
@@ -154,7 +158,7 @@ def listing_table(kind: str, rows: Sequence[Row], width: int) -> str:
         rows = [{**row, "offer": " ".join(_cell(row.get(name)) for name in joined)} for row in rows]
         headings = {("offer" if name == joined[0] else name): heading for name, heading in headings.items()}
         headings = {name: heading for name, heading in headings.items() if name not in joined}
-        headings["offer"] = flexible_name = "offer"
+        headings["offer"], flexible_name = said("labels.offer"), "offer"
     cells = [[*headings.values()], *([_cell(row.get(name)) for name in headings] for row in rows)]
     align = "".join("r" if any(isinstance(row.get(name), int | float) for row in rows) else "l" for name in headings)
     names = list(headings)
@@ -176,7 +180,7 @@ def found_part(catalog: Catalog, name: str) -> Record:
         return catalog.fabrics[name]
     if name.lower() not in catalog.accelerators:
         near = did_you_mean(name, [*catalog.accelerators, *catalog.nodes, *catalog.fabrics])
-        raise PlannerError(f"the catalog has no GPU, node type or fabric `{name}`{near}")
+        raise PlannerError(say("report_catalog.part_unknown", name=name, near=near))
     return catalog.accelerators.records[name.lower()]
 
 
@@ -204,16 +208,16 @@ def part_table(record: Record, width: int) -> str:
     facts = part_rows(record)
     words = [(str(fact["field"]), str(fact["value"])) for fact in facts if fact["kind"] is None]
     if not is_gpu_family(record.text("family")):
-        words.append(("frameworks", without_framework(record.id)))
+        words.append((said("labels.frameworks"), without_framework(record.id)))
     lines = [line for field, value in words for line in hanging(field, value, page)]
     # Which folder a number comes from is a question only where more than one has a say.
     layered = len({fact["layer"] for fact in facts}) > 1
-    rows = [["field", "value", "kind", "as of", "source", *(["from"] if layered else [])]]
+    rows = [heads("field", "value", "kind", "as_of", "source", *(["from"] if layered else []))]
     rows += [
         [
             fact["field"],
             _number(fact),
-            fact["kind"],
+            phrase("fact_kinds", fact["kind"]),
             _cell(fact["as_of"]),
             _cell(fact["source"]),
             *([fact["layer"]] if layered else []),
@@ -237,10 +241,12 @@ def _cell(value: object) -> str:
 def findings_table(findings: Sequence[Finding], width: int) -> str:
     """What a check found, grouped by the check."""
     if not findings:
-        return "No findings.\n"
+        return said("report_catalog.no_findings") + "\n"
     page = Page(width)
-    lines = [f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"]
+    lines = [said("report_catalog.findings", findings=len(findings))]
     for check in dict.fromkeys(finding.check for finding in findings):
         lines += ["", check]
-        lines += bullets((f"{found.subject}: {found.message}" for found in findings if found.check == check), page)
+        lines += bullets(
+            (said("labels.of", what=each.subject, text=each.message) for each in findings if each.check == check), page
+        )
     return "\n".join(lines) + "\n"

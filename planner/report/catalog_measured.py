@@ -14,15 +14,15 @@ from planner.performance.gpu_names import accelerator_written
 from planner.performance.learning import measured_files
 from planner.performance.rows import Run, read_run
 from planner.performance.tables import read_table
-from planner.report.layout import Page, columns, wrap
+from planner.report.layout import Page, columns, heads, wrap
 from planner.spec.hardware import Accelerator
 from planner.units import format_number
+from planner.words import said
 from planner.workload.adapters import training_flops
 from planner.workload.flops import flops_per_token
 
 Row = Mapping[str, Any]
 SHOWN = 12  # rows that people see
-TITLE = "Measured in training, per device: each source's best in every format first, newest source before others"
 OWN = "own"  # the kind of a row of one's own that states none
 
 
@@ -48,7 +48,7 @@ def measured_table(rows: Sequence[Row], width: int) -> str:
     """The first SHOWN of these rows, and how many there are besides; "" where nothing was measured."""
     if not rows:
         return ""
-    cells = [["tokens/s", "TFLOP/s", "what ran", "row"]]
+    cells = [heads("tokens_per_s", "tflops", "what_ran", "row")]
     cells += [
         [
             format_number(round(row["tokens_per_s_per_gpu"])),
@@ -58,20 +58,27 @@ def measured_table(rows: Sequence[Row], width: int) -> str:
         ]
         for row in rows[:SHOWN]
     ]
-    lines = ["", *wrap(f"  {TITLE}", width), "", *columns(cells, "rrll", Page(width), flexible=2)]
+    lines = ["", *wrap(said("catalog_measured.title"), width), "", *columns(cells, "rrll", Page(width), flexible=2)]
     if len(rows) > SHOWN:
         sources = len({row["source"] for row in rows})
         lines += [
             "",
-            *wrap(f"  {len(rows) - SHOWN} more ({len(rows)} rows of {sources} sources); --json has all", width),
+            *wrap(said("catalog_measured.more", more=len(rows) - SHOWN, rows=len(rows), sources=sources), width),
         ]
     return "\n".join(lines) + "\n"
 
 
 def _what_ran(row: Row) -> str:
-    said = f"{row['framework']} ({row['kind']})" if row["kind"] else row["framework"]
-    sizes = f"{format_number(row['gpus'])} x {row['precision']}, {format_number(row['seq_length'])} tokens"
-    return f"{row['model']}, {sizes}, {said}"
+    kind = row["kind"]
+    framework = row["framework"]
+    return said(
+        "catalog_measured.what_ran",
+        model=row["model"],
+        gpus=row["gpus"],
+        precision=row["precision"],
+        tokens=row["seq_length"],
+        framework=said("labels.with_reason", text=framework, why=kind) if kind else framework,
+    )
 
 
 def _tables(overlays: Sequence[Path]) -> Iterator[tuple[str, Path]]:

@@ -11,8 +11,9 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.diff import PriceChange
 from planner.catalog.importing import Import
 from planner.reading.names import did_you_mean
-from planner.report.layout import Page, bullets, columns, wrap
+from planner.report.layout import Page, bullets, columns, heads, wrap
 from planner.units import PlannerError, format_number
+from planner.words import phrase, said, say
 
 Row = Mapping[str, Any]
 _EXAMPLES = 10
@@ -36,20 +37,18 @@ def chosen(rows: Sequence[Row], *, gpu: str | None = None, sort: str | None = No
             continue
         column = column if column in names else "id" if column == "gpu" and "bf16_tflops" in names else column
         if column not in names:
-            raise PlannerError(f"these have no {column} to choose by; they have {', '.join(names)}")
+            raise PlannerError(say("catalog_prices.no_column", column=column, columns=names))
         known = sorted({str(row[column]) for row in rows})
         begins = column in ("gpu", "id")
         rows = [row for row in rows if row[column] == value or (begins and str(row[column]).startswith(value.lower()))]
         if not rows:
-            raise PlannerError(
-                f"no {column} here is {value!r}{did_you_mean(value, known)}; there are {', '.join(known)}"
-            )
+            near = did_you_mean(value, known)
+            raise PlannerError(say("catalog_prices.no_value", column=column, value=value, near=near, known=known))
     if sort is not None:
         key = sort.removeprefix("-")
         if names and key not in names:
-            raise PlannerError(
-                f"there is no column {key!r} to sort by{did_you_mean(key, names)}; there are {', '.join(names)}"
-            )
+            near = did_you_mean(key, names)
+            raise PlannerError(say("catalog_prices.no_key", key=key, near=near, columns=names))
         with_value = [row for row in rows if row[key] is not None]
         with_value.sort(key=lambda row: row[key], reverse=sort.startswith("-"))
         rows = [*with_value, *(row for row in rows if row[key] is None)]
@@ -61,10 +60,8 @@ def ages_line(catalog: Catalog, on: date, width: int) -> str:
     ages = [price_age(row, on) for row in catalog.prices if "superseded" not in row.flags]
     stale = sum(age.level == "stale" for age in ages)
     old = sum(age.level == "old" for age in ages)
-    text = (
-        f"On {on}: {stale} of {len(ages)} prices may be over {MARK_AFTER_DAYS} days old (counted from the earliest day "
-        f"that their source allows), {old} over {SAY_AFTER_DAYS} days; see as_of, and ask for a quote before you order."
-    )
+    counts = {"stale": stale, "prices": len(ages), "old": old}
+    text = said("catalog_prices.ages", day=on, **counts, stale_after=MARK_AFTER_DAYS, old_after=SAY_AFTER_DAYS)
     return "\n".join(wrap(text, width)) + "\n"
 
 
@@ -88,49 +85,62 @@ def changes_rows(changes: Sequence[PriceChange]) -> list[Row]:
 def changes_table(changes: Sequence[PriceChange], width: int) -> str:
     """What changed, the largest change first."""
     if not changes:
-        return "No price differs.\n"
-    rows = [["offer", "gpu", "before", "after", "change"]]
+        return said("catalog_prices.no_change") + "\n"
+    rows = [heads("offer", "gpu", "before", "after", "change")]
     for each in changes:
-        change = each.what if each.change is None else f"{each.change:+.0%}"
+        change = phrase("price_changes", each.what) if each.change is None else f"{each.change:+.0%}"
         rows.append([each.id, each.gpu, _usd(each.before), _usd(each.after), change])
     counts = {what: sum(each.what == what for each in changes) for what in ("dearer", "cheaper", "new", "gone")}
-    total = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return "\n".join([*columns(rows, "llrrr", Page(width), flexible=0), "", f"USD per GPU-hour; {total}."]) + "\n"
+    told = [
+        said("labels.valued", name=count, value=phrase("price_changes", what))
+        for what, count in counts.items()
+        if count
+    ]
+    total = said("catalog_prices.total", counts=told)
+    return "\n".join([*columns(rows, "llrrr", Page(width), flexible=0), "", total]) + "\n"
 
 
 def import_table(outcome: Import, files: Sequence[str], width: int) -> str:
     """What an import kept, and every reason for which it did not, with examples."""
     page = Page(width)
-    lines = [f"{outcome.lines_read:,} rows read, {len(outcome.rows):,} prices kept"]
+    lines = [said("catalog_prices.read", rows=outcome.lines_read, prices=len(outcome.rows))]
     lines += bullets(
-        (f"{count:,} rows: {what}, not counted further" for what, count in outcome.other.items() if count), page
+        (said("catalog_prices.not_counted", rows=count, what=what) for what, count in outcome.other.items() if count),
+        page,
     )
     for (check, what), rows in outcome.report.groupby(["check", "what"], sort=True):
-        lines += ["", f"{check}: {len(rows):,} {what}"]
+        lines += ["", said("catalog_prices.check", check=check, rows=len(rows), what=what)]
         shown = rows.head(_EXAMPLES)
         lines += bullets(
             (
-                f"{row.file} line {row.line}, {row.cloud} {row.instance} {row.region} {row.pricing}: {row.reason}"
+                said(
+                    "catalog_prices.example",
+                    file=row.file,
+                    line=row.line,
+                    offer=f"{row.cloud} {row.instance} {row.region} {row.pricing}",
+                    reason=row.reason,
+                )
                 for row in shown.itertuples()
             ),
             page,
         )
         if len(rows) > _EXAMPLES:
-            lines += bullets([f"and {len(rows) - _EXAMPLES:,} more, all in the report"], page)
+            lines += bullets([said("catalog_prices.more_examples", more=len(rows) - _EXAMPLES)], page)
     if files:
-        lines += ["", "Written:", *bullets(files, page)]
+        lines += ["", said("catalog_prices.written"), *bullets(files, page)]
     return "\n".join(lines) + "\n"
 
 
 def moved_table(changes: Sequence[PriceChange], width: int) -> str:
     """What an import changes of the prices known before: the largest changes, and counts."""
     if not changes:
-        return "\nNo price differs from what was known.\n"
+        return f"\n{said('catalog_prices.none_moved')}\n"
     moves = [each for each in changes if each.change is not None]
-    shown = moves[:_MOVES]
-    more = f"\nand {len(moves) - len(shown):,} more that moved" if len(moves) > len(shown) else ""
-    new = f"\n{len(changes) - len(moves):,} offers are new." if len(changes) > len(moves) else ""
-    return f"\nChanged:\n{changes_table(shown, width) if shown else ''}{more}{new}".rstrip() + "\n"
+    shown, more, new = moves[:_MOVES], len(moves) - _MOVES, len(changes) - len(moves)
+    lines = [said("catalog_prices.changed"), changes_table(shown, width) if shown else ""]
+    lines += [said("catalog_prices.more_moved", more=more)] if more > 0 else []
+    lines += [said("catalog_prices.offers_new", offers=new)] if new else []
+    return "\n" + "\n".join(lines).rstrip() + "\n"
 
 
 def _usd(value: float | None) -> str:

@@ -10,7 +10,7 @@ from planner.report.figures import notes
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, columns, hanging
 from planner.results.answers import Comparison, Difference, Side
-from planner.words import Sentence
+from planner.words import Sentence, said
 
 FEW = 3  # sides that fit beside one another; more are told one a line
 MOST_ROWS = 24  # sides in the table of plans; --json has all
@@ -30,26 +30,29 @@ def comparison_table(
     feasible = [(side.label, side.plan) for side in sides if side.plan is not None]
     blocks = [plans_table(feasible[:MOST_ROWS], page)]
     if len(feasible) > MOST_ROWS:
-        words = f"the best {MOST_ROWS} of {len(feasible)} are shown; --json and -o have them all, --chart draws them"
-        blocks.append(bullets([words], page))
+        shown = said("comparison.best_shown", most=MOST_ROWS, sides=len(feasible))
+        blocks.append(bullets([shown], page))
     blocks += [bullets([note], page) for note in notes([plan for _, plan in feasible], today)]
     refused = _refused(sides)
     if refused:
         others = len(refused) - MOST_REFUSED
-        more = [f"and {others} {'reason' if others == 1 else 'reasons'} more"] if others > 0 else []
-        blocks.append([page.heading("Infeasible"), *bullets([*refused[:MOST_REFUSED], *more], page)])
+        more = [said("comparison.more_reasons", reasons=others)] if others > 0 else []
+        blocks.append([page.heading(said("comparison.infeasible")), *bullets([*refused[:MOST_REFUSED], *more], page)])
     told = [found for found in comparison.differences if any(found.values)]
     if told:
         few = len(sides) <= FEW
         lines = _beside(sides, told, page) if few else _beneath(sides, told, page)
-        blocks.append([page.heading("Side by side" if few else "What each would need"), *lines] if lines else [])
+        blocks.append(
+            [page.heading(said("comparison.beside" if few else "comparison.needed")), *lines] if lines else []
+        )
         asked = [] if few else [_asked(found, sides) for found in told if _code(found) == "asked"]
-        blocks.append([page.heading("What the scenarios ask otherwise"), *bullets(asked, page)] if asked else [])
+        blocks.append([page.heading(said("comparison.asked")), *bullets(asked, page)] if asked else [])
         explained = [found for found in told if not _same(found, sides) and (few or _code(found) in ADDED)]
-        why = [f"{found.key}: {found.why}" for found in explained if found.why]
-        blocks.append([page.heading("Why" if few else "How to read it"), *bullets(why, page)] if why and lines else [])
+        why = [said("labels.of", what=found.key, text=found.why) for found in explained if found.why]
+        heading = page.heading(said("comparison.why" if few else "comparison.how_to_read"))
+        blocks.append([heading, *bullets(why, page)] if why and lines else [])
     if comparison.warnings:
-        blocks.append([page.heading("Warnings"), *bullets(comparison.warnings, page, "warn")])
+        blocks.append([page.heading(said("labels.warnings")), *bullets(comparison.warnings, page, "warn")])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -59,12 +62,16 @@ def _refused(sides: Sequence[Side]) -> list[str]:
     for side in sides:
         if side.plan is None:
             by_reason.setdefault(side.reason, []).append(side.label)
-    return [f"{_named(labels)}: {reason}" if reason else _named(labels) for reason, labels in by_reason.items()]
+    return [
+        said("labels.of", what=_named(labels), text=reason) if reason else _named(labels)
+        for reason, labels in by_reason.items()
+    ]
 
 
 def _named(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
-    return ", ".join(labels[:MOST_NAMED]) + more
+    text = said("labels.listed", items=labels[:MOST_NAMED])
+    more = len(labels) - MOST_NAMED
+    return said("labels.and_more", text=text, more=more) if more > 0 else text
 
 
 def _code(found: Difference) -> str:
@@ -74,7 +81,7 @@ def _code(found: Difference) -> str:
 
 def _name(found: Difference) -> str:
     """A difference's key, with what its figures are where the key alone does not say."""
-    return f"{found.key} (p50)" if _code(found) in MEDIANS else found.key
+    return said("comparison.median", key=found.key) if _code(found) in MEDIANS else found.key
 
 
 def _beside(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> list[str]:
@@ -85,13 +92,14 @@ def _beside(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> li
         words = [_words(found, value) for value in found.values]
         if number == 0:
             words = [
-                word or ("" if side.plan is not None else "infeasible") for word, side in zip(words, sides, strict=True)
+                word or ("" if side.plan is not None else said("labels.infeasible"))
+                for word, side in zip(words, sides, strict=True)
             ]
         rows.append([_name(found), *words])
     lines = columns(rows, "l" * len(rows[0]), page)
     if same:
-        text = "; ".join(f"{_name(found)} {_words(found, found.values[0])}" for found in same)
-        lines += hanging("the same", text, page)
+        equal = [said("labels.valued", name=_name(found), value=_words(found, found.values[0])) for found in same]
+        lines += hanging(said("labels.the_same"), said("labels.in_row", items=equal), page)
     return lines
 
 
@@ -120,6 +128,6 @@ def _asked(found: Difference, sides: Sequence[Side]) -> str:
     by_value: dict[str, list[str]] = {}
     for side, value in zip(sides, found.values, strict=True):
         by_value.setdefault(value, []).append(side.label)
-    told = "; ".join(f"{value} ({_named(labels)})" for value, labels in by_value.items())
+    told = [said("labels.with_reason", text=value, why=_named(labels)) for value, labels in by_value.items()]
     key = found.key.values["key"] if isinstance(found.key, Sentence) else found.key
-    return f"{key}: {told}"
+    return said("labels.of", what=key, text=said("labels.in_row", items=told))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from planner.report.figures import range_text, time_text
+from planner.report.figures import percent, range_text
 from planner.report.layout import Page, bar, columns, hanging
-from planner.results.plan import Plan, Plausibility
-from planner.units import format_number, format_percent, format_short
+from planner.results.plan import MemoryGiB, Plan, Plausibility
+from planner.units import format_number
+from planner.words import phrase, said
 
 MEMORY = ("weights", "gradients", "optimizer", "activations", "other")
 Section = tuple[str, list[str]]
 TIGHT = 0.95  # of a GPU's memory: beyond it a bad guess about fragmentation decides
-UNDER_PEAK, MEMORY_FITS, SIX_ND = "under the peak", "memory fits", "6ND"
+UNDER_PEAK, MEMORY_FITS, SIX_ND = "under_peak", "memory_fits", "six_nd"  # checks by hand
+BASES = ("user", "measured", "interpolated", "modelled")
 NEAR_SIX_ND = (0.75, 1.33)  # the plan's time over that of 6 N D at its rate
 SMALL_TERM = 0.005  # of a step: smaller terms are printed as one
 
@@ -20,24 +22,25 @@ SMALL_TERM = 0.005  # of a step: smaller terms are printed as one
 def evidence(plan: Plan, page: Page) -> list[Section]:
     """Why to believe it: title and lines of the step, memory, basis and plausibility."""
     return [
-        ("Step", _step(plan, page)),
-        ("Memory", _memory(plan, page)),
-        ("What the prediction stands on", _basis(plan, page)),
-        ("Plausibility", _plausibility(plan, page)),
+        (said("evidence.step"), _step(plan, page)),
+        (said("evidence.memory"), _memory(plan, page)),
+        (said("evidence.basis"), _basis(plan, page)),
+        (said("evidence.plausibility"), _plausibility(plan, page)),
     ]
 
 
 def _step(plan: Plan, page: Page) -> list[str]:
     step, rate = plan.step_time_s, plan.tokens_per_s_per_gpu
-    text = (
-        f"{format_number(step.p50)} s ({range_text(step.p10, step.p90)}); "
-        f"{format_number(rate.p50)} tokens/s a GPU ({range_text(rate.p10, rate.p90)})"
+    text = said(
+        "evidence.a_step",
+        step=step.p50,
+        step_between=range_text(step.p10, step.p90),
+        rate=rate.p50,
+        rate_between=range_text(rate.p10, rate.p90),
     )
-    terms, total = (
-        [(name or "all else", value) for name, value in large_terms(plan)],
-        sum(plan.step_breakdown_s.values()),
-    )
-    return hanging("a step", text, page) + (terms_table(terms, total, page) if total > 0 else [])
+    total = sum(plan.step_breakdown_s.values())
+    terms = terms_table(large_terms(plan), total, page) if total > 0 else []
+    return hanging(said("labels.a_step"), text, page) + terms
 
 
 def large_terms(plan: Plan) -> list[tuple[str, float]]:
@@ -50,48 +53,62 @@ def large_terms(plan: Plan) -> list[tuple[str, float]]:
 
 
 def terms_table(terms: Sequence[tuple[str, float]], total: float, page: Page) -> list[str]:
-    """Terms of a step in seconds, each with its share of the `total`."""
+    """Terms of a step in seconds, each with its share of the `total`; that of no name is all else."""
     rows = [
-        (name.replace("_", " "), f"{format_number(value, 3)} s", format_percent(value / total), bar(value / total, 20))
+        (
+            phrase("terms", name.replace("_", " ") or "all else"),
+            said("evidence.seconds", seconds=value),
+            percent(value / total),
+            bar(value / total, 20),
+        )
         for name, value in terms
     ]
     return columns(rows, "lrrl", page, header=False)
 
 
+def memory_text(memory: MemoryGiB) -> str:
+    """What is used of a GPU: "61.2 of 80 GiB (76.5 %)"."""
+    share = memory.total / memory.capacity
+    return said("evidence.memory_used", used=memory.total, capacity=memory.capacity, share=share)
+
+
 def _memory(plan: Plan, page: Page) -> list[str]:
     memory = plan.memory_gib
     share = memory.total / memory.capacity
-    text = f"{format_number(memory.total, 3)} of {format_number(memory.capacity, 3)} GiB ({format_percent(share)})"
-    listed = ", ".join(f"{part} {format_number(getattr(memory, part), 3)}" for part in MEMORY)
     drawn = page.styled(bar(share, 30), "bad" if share > 1 else "warn" if share > TIGHT else "good")
-    return [f"  {drawn}  {text}", *hanging("fullest GPU", listed, page)]
+    parts = memory_parts({part: getattr(memory, part) for part in MEMORY})
+    return [f"  {drawn}  {memory_text(memory)}", *hanging(said("labels.fullest_gpu"), parts, page)]
+
+
+def memory_parts(parts: Mapping[str, float]) -> str:
+    """What takes it: "weights 12.6, gradients 25.1"."""
+    items = [
+        said("labels.valued", name=phrase("terms", part), value=format_number(gib, 3)) for part, gib in parts.items()
+    ]
+    return said("labels.listed", items=items)
 
 
 def _basis(plan: Plan, page: Page) -> list[str]:
-    said = {
-        "user": "your own measurement",
-        "measured": "a measurement of this configuration",
-        "interpolated": "measurements nearby, carried over by the model",
-        "modelled": "the model alone: nobody measured near this",
-    }.get(plan.basis, plan.basis)
-    lines = hanging("basis", f"{plan.basis}: {said}", page)
+    known = plan.basis if plan.basis in BASES else "other"
+    lines = hanging(said("labels.basis"), said(f"evidence.basis_{known}", basis=phrase("basis", plan.basis)), page)
     if plan.throughput_basis:
-        lines += hanging("in detail", plan.throughput_basis, page)
+        lines += hanging(said("labels.in_detail"), plan.throughput_basis, page)
     if plan.measurements:
-        shown = list(plan.measurements[:6])
-        more = len(plan.measurements) - len(shown)
-        lines += hanging("measurements", ", ".join(shown) + (f" and {more} more" if more else ""), page)
+        shown = said("labels.listed", items=plan.measurements[:6])
+        more = len(plan.measurements) - 6
+        shown = said("labels.and_more", text=shown, more=more) if more > 0 else shown
+        lines += hanging(said("labels.measurements"), shown, page)
     return lines
 
 
 def _plausibility(plan: Plan, page: Page) -> list[str]:
     found = plan.plausibility
-    text = f"{format_number(plan.model_tflops_per_gpu, 3)} TFLOP/s a GPU (MFU {format_percent(plan.mfu)})"
+    text = said("evidence.model_flops", rate=plan.model_tflops_per_gpu, mfu=plan.mfu)
     if plan.hardware_tflops_per_gpu > plan.model_tflops_per_gpu:
-        text += f"; {format_number(plan.hardware_tflops_per_gpu, 3)} with recompute (HFU {format_percent(plan.hfu)})"
-    lines = hanging("model FLOPs", text, page)
+        text = said("evidence.hardware_flops", text=text, rate=plan.hardware_tflops_per_gpu, hfu=plan.hfu)
+    lines = hanging(said("labels.model_flops"), text, page)
     if plan.flops_convention:
-        lines += hanging("counted as", plan.flops_convention, page)
+        lines += hanging(said("labels.counted_as"), plan.flops_convention, page)
     if found is None:
         return lines
     return lines + _checks(plan, found, page)
@@ -113,33 +130,23 @@ def _checks(plan: Plan, found: Plausibility, page: Page) -> list[str]:
     holds = checks(plan, found)
     share = found.utilization_of_measured_peak
     if share is not None and found.measured_peak_tflops is not None:
-        text = (
-            f"{_verdict(holds[UNDER_PEAK])}: {format_percent(share)} of {format_number(found.measured_peak_tflops, 3)} "
-            "TFLOP/s, the best matrix multiply measured"
-        )
-        lines += _check(UNDER_PEAK, text, holds[UNDER_PEAK], page)
-    lines += _check(
-        MEMORY_FITS,
-        f"{_verdict(holds[MEMORY_FITS])}: {format_percent(found.memory_share)} of what a GPU has",
-        holds[MEMORY_FITS],
-        page,
-    )
+        text = said("evidence.of_peak", share=share, peak=found.measured_peak_tflops)
+        lines += _check(UNDER_PEAK, text, holds, page)
+    lines += _check(MEMORY_FITS, said("evidence.of_memory", share=found.memory_share), holds, page)
     if found.six_nd_time_s is not None and found.six_nd_parameters is not None:
-        ratio = plan.time_s.p50 / found.six_nd_time_s
-        each = f"{found.flops_a_parameter} × {format_short(found.six_nd_parameters)} parameters"
-        text = (
-            f"{_verdict(holds[SIX_ND])}: {each} × "
-            f"{format_short(plan.tokens)} tokens at that rate take {time_text(found.six_nd_time_s)}; "
-            f"the plan takes {format_number(ratio, 3)} times that"
+        text = said(
+            "evidence.by_hand",
+            flops=found.flops_a_parameter,
+            parameters=found.six_nd_parameters,
+            tokens=plan.tokens,
+            time=found.six_nd_time_s,
+            ratio=plan.time_s.p50 / found.six_nd_time_s,
         )
-        lines += _check(SIX_ND, text, holds[SIX_ND], page)
+        lines += _check(SIX_ND, text, holds, page)
     return lines
 
 
-def _verdict(holds: bool) -> str:
-    return "yes" if holds else "look"
-
-
-def _check(label: str, text: str, holds: bool, page: Page) -> list[str]:
-    lines = hanging(label, text, page)
-    return lines if holds else [page.styled(line, "warn") for line in lines]
+def _check(name: str, text: str, holds: Mapping[str, bool], page: Page) -> list[str]:
+    verdict = said("evidence.holds" if holds[name] else "evidence.look", text=text)
+    lines = hanging(said(f"evidence.{name}"), verdict, page)
+    return lines if holds[name] else [page.styled(line, "warn") for line in lines]

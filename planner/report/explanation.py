@@ -12,7 +12,7 @@ from planner.report.plan_sections import seller
 from planner.report.terminal import infeasible_sections
 from planner.results.plan import Plan
 from planner.search.explanation import Explanation
-from planner.units import format_count
+from planner.words import said
 
 MOST_NEAR = 8  # plans that cannot be told from the best; --json has all
 
@@ -25,11 +25,14 @@ def explanation_table(found: Explanation, width: int = 80, colour: bool = False,
     if found.infeasibility is not None:
         sections += infeasible_sections(found.infeasibility, page)
     sections += [
-        ("What binds", bullets((binding.text for binding in found.binding), page)),
-        ("What a little more is worth", bullets((worth.text for worth in found.worth), page)),
-        ("What would change the decision", bullets((each.text for each in found.tolerances), page)),
-        ("Why not", bullets((f"{each.asked}: {each.text}" for each in found.why_not), page)),
-        ("Cannot be told from it, within the prediction's spread", _near(found, page)),
+        (said("explanation.binds"), bullets((binding.text for binding in found.binding), page)),
+        (said("explanation.worth"), bullets((worth.text for worth in found.worth), page)),
+        (said("explanation.tolerances"), bullets((each.text for each in found.tolerances), page)),
+        (
+            said("explanation.why_not"),
+            bullets((said("labels.of", what=each.asked, text=each.text) for each in found.why_not), page),
+        ),
+        (said("explanation.near"), _near(found, page)),
     ]
     opening = [page.heading(line) for line in wrap(_opening(found), width)]
     if found.plan is not None and today is not None:
@@ -44,17 +47,23 @@ def _opening(found: Explanation) -> str:
     plan = found.plan
     name = found.provenance.scenario
     if plan is None:
-        return f"{name}: infeasible"
-    return (
-        f"{name}: {format_count(plan.gpus)} × {plan.offer.gpu}, {seller(plan.offer)}, {layout_words(plan)}, "
-        f"batch {format_count(plan.global_batch)}: {_amounts(plan)}"
+        return said("explanation.infeasible", name=name)
+    return said(
+        "explanation.opening",
+        name=name,
+        gpus=plan.gpus,
+        gpu=plan.offer.gpu,
+        seller=seller(plan.offer),
+        layout=layout_words(plan),
+        batch=plan.global_batch,
+        amounts=_amounts(plan),
     )
 
 
 def _amounts(plan: Plan) -> str:
     time, cost = time_scale(plan.time_s.p50), money_scale(plan.cost_usd.p50)
-    said = time.text(plan.time_s.p50)
-    return f"{said}, {cost.text(plan.cost_usd.p50)}" if plan.offer.priced else said
+    text = time.text(plan.time_s.p50)
+    return said("labels.beside", text=text, more=cost.text(plan.cost_usd.p50)) if plan.offer.priced else text
 
 
 def _near(found: Explanation, page: Page) -> list[str]:
@@ -64,10 +73,10 @@ def _near(found: Explanation, page: Page) -> list[str]:
     largest = max((near.objective_change for near in found.near[:MOST_NEAR]), default=0.0)
     scale = time_scale(largest) if found.unit == "s" else money_scale(largest)
     rows = [(f"+{scale.text(near.objective_change)}", near.plan) for near in found.near[:MOST_NEAR]]
-    lines = plans_table([("this plan", found.plan), *rows], page) if rows else []
+    lines = plans_table([(said("labels.this_plan"), found.plan), *rows], page) if rows else []
     if len(found.near) > MOST_NEAR:
-        lines += bullets([f"and {len(found.near) - MOST_NEAR} more, in --json"], page)
+        lines += bullets([said("explanation.more", more=len(found.near) - MOST_NEAR)], page)
     if found.simplest is not None:
-        text = f"the simplest layout of them on the same machines: {layout_words(found.simplest)}"
-        lines += bullets([f"{text}; {_amounts(found.simplest)}"], page)
+        simplest = {"layout": layout_words(found.simplest), "amounts": _amounts(found.simplest)}
+        lines += bullets([said("explanation.simplest", **simplest)], page)
     return lines

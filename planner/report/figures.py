@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from planner.catalog.ages import oldest, price_age
-from planner.money import writing
+from planner.money import Money, writing
 from planner.results.plan import OfferRef, Plan
-from planner.units import format_number, format_percent, format_short
-from planner.words import Sentence, say
+from planner.units import format_number
+from planner.words import Sentence, said, say, speaking
+from planner.words.languages import forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class Scale:
         """The value with its unit."""
         return f"{format_number(value / self.size, 3)} {self.unit}"
 
+    def heading(self, name: str) -> str:
+        """A row's or a column's heading with this unit, by its name in `labels`: "reserve, days"."""
+        return said("labels.in_unit", name=said(f"labels.{name}"), unit=self.unit)
+
 
 def three_digits(value: float) -> str:
     """Three digits, zeros kept, so that columns of figures line up: 65 -> "65.0", 1234.5 -> "1,234"."""
@@ -37,41 +42,39 @@ def three_digits(value: float) -> str:
     return f"{value:,.{max(0, 2 - exponent)}f}"
 
 
-_TIMES = (Scale("days", 86400.0), Scale("hours", 3600.0), Scale("min", 60.0))
-
-
 def time_scale(seconds: float) -> Scale:
     """The largest unit of time that leaves at least two."""
-    return next((scale for scale in _TIMES if seconds >= 2 * scale.size), Scale("s", 1.0))
+    language = forms(speaking())
+    unit, size = language.time_scale(seconds)
+    return Scale(language.form(unit).format(n="").strip(), size)
 
 
 def money_scale(usd: float) -> Scale:
     """Millions from one of them, thousands from ten of those, else ones, of the unit that is written in now.
 
-    A value is given in US dollars: `size` is how many of those the unit is.
+    Multiples are those of the language. A value is given in US dollars: `size` is how many of those the unit is.
     """
-    money = writing()
-    amount, one = money.amount(usd), money.usd
-    if amount >= 0.9995e6:
-        return Scale(f"M {money.unit}", 1e6 * one)
-    return Scale(f"k {money.unit}", 1e3 * one) if amount >= 1e4 else Scale(money.unit, one)
+    return Scale(*forms(speaking()).money_scale(usd, writing()))
 
 
-def time_text(seconds: float) -> str:
+def time_text(seconds: float) -> Sentence:
     """1209600 -> "14 days", 86400 -> "1 day"."""
-    one = {"24 hours": "1 day", "60 min": "1 hour"}
-    text = time_scale(seconds).text(seconds)
-    return one.get(text, text)
+    return say("figures.time", time=seconds)
 
 
-def money_text(usd: float) -> str:
+def money_text(usd: float) -> Sentence:
     """65100 -> "65.1 k USD"."""
-    return money_scale(usd).text(usd)
+    return say("figures.money", cost=usd)
 
 
-def gpu_hours_text(hours: float) -> str:
+def unit_text(unit: str) -> str:
+    """A unit of amounts as the language has it: a currency, or hours that are counted."""
+    return forms(speaking()).unit(Money(unit))
+
+
+def gpu_hours_text(hours: float) -> Sentence:
     """1545.2 -> "1,545 GPU-hours"."""
-    return f"{format_number(hours, 3)} GPU-hours"
+    return say("figures.gpu_hours", hours=hours)
 
 
 def energy_text(kwh: float) -> str:
@@ -79,23 +82,38 @@ def energy_text(kwh: float) -> str:
     return f"{format_number(kwh / 1000, 3)} MWh" if kwh >= 1000 else f"{format_number(kwh, 3)} kWh"
 
 
-def mass_text(kg: float) -> str:
+def mass_text(kg: float) -> Sentence:
     """16600 -> "16.6 t", 1.89 -> "1.89 kg"."""
-    return f"{format_number(kg / 1000, 3)} t" if kg >= 1000 else f"{format_number(kg, 3)} kg"
+    return say("figures.tonnes", mass=kg / 1000) if kg >= 1000 else say("figures.kilograms", mass=kg)
 
 
-def chance(probability: float | None) -> str:
+def chance(probability: float | None) -> Sentence:
     """A probability for a person: no figure says that something is certain."""
     if probability is None:
-        return "not known"
+        return say("figures.unknown")
     if probability > 0.999:
-        return "> 99.9 %"
-    return "< 0.1 %" if probability < 0.001 else format_percent(probability)
+        return say("comparing.chance_high")
+    return say("comparing.chance_low") if probability < 0.001 else say("figures.percent", share=probability)
 
 
-def range_text(low: float, high: float, digits: int = 3) -> str:
+def percent(share: float) -> Sentence:
+    """0.0471 -> "4.71 %"."""
+    return say("figures.percent", share=share)
+
+
+def written_percent(share: float, form: str) -> Sentence:
+    """A share as Python writes it in a form of percent: 0.1, ".1%" -> "10.0 %"."""
+    return say("figures.written_percent", figure=f"{share:{form}}".removesuffix("%"))
+
+
+def range_text(low: float, high: float, digits: int = 3) -> Sentence:
     """10.04, 12.5 -> "10 to 12.5"."""
-    return f"{format_number(low, digits)} to {format_number(high, digits)}"
+    return between(format_number(low, digits), format_number(high, digits))
+
+
+def between(low: str, high: str) -> Sentence:
+    """Two ends as a range: "10 to 12.5"."""
+    return say("figures.range", low=low, high=high)
 
 
 def age(offer: OfferRef, today: date) -> Sentence:
@@ -118,31 +136,36 @@ def ages_sentence(plans: Iterable[Plan], today: date) -> str:
     last = oldest(dated, today)
     if last is None:
         return ""
-    text = f"On {today} these prices are {'at least' if last.at_least else 'up to'} {last.days} days old"
+    ages = say("figures.at_least" if last.at_least else "figures.up_to", days=last.days)
     stale = sorted({offer.cloud for offer in dated if price_age(offer, today).level == "stale"})
     if stale:
-        return f"{text}: ask {', '.join(stale)} for a new quote before you order."
-    return text + (": check them before you decide." if last.level == "old" else ".")
+        return say("figures.ages_stale", today=today, ages=ages, clouds=stale)
+    return say("figures.ages_old" if last.level == "old" else "figures.ages", today=today, ages=ages)
 
 
 def amount_writer(unit: str) -> Callable[[float], str]:
     """How an amount of an objective is written, by its unit: s, USD, epochs or tokens."""
-    if unit in ("epochs", "tokens"):
-        return lambda value: f"{format_short(value) if unit == 'tokens' else format_number(value, 6)} {unit}"
+    if unit == "tokens":
+        return lambda value: say("figures.tokens", tokens=value)
+    if unit == "epochs":
+        return lambda value: say("figures.epochs", epochs=value)
     return money_text if unit == "USD" else time_text
 
 
 def rate_sentence() -> str:
     """At which rate amounts were turned into the currency that is written in; nothing where none was."""
     rate = writing().rate_text
-    return f"Amounts are in {writing().unit} at {rate}." if rate else ""
+    return say("figures.rate", unit=writing().unit, rate=rate) if rate else ""
 
 
 def waits_sentence(plans: Iterable[Plan]) -> str:
     """Which plans first wait for their machines, and for how long; nothing where none does."""
-    waits = {f"{plan.offer.cloud}, {plan.offer.price_kind}": plan.offer.waiting_s for plan in plans}
-    said = [f"{time_text(wait)} ({name})" for name, wait in sorted(waits.items()) if wait]
-    return f"Some first wait for their machines: {'; '.join(said)}. It counts against the time budget." if said else ""
+    waits = {f"{plan.offer.cloud}, {plan.offer.price_kind}": plan.offer for plan in plans if plan.offer.waiting_s}
+    told = [
+        say("figures.wait", wait=offer.waiting_s, cloud=offer.cloud, pricing=offer.price_kind)
+        for _, offer in sorted(waits.items())
+    ]
+    return say("figures.waits", waits=told) if told else ""
 
 
 def notes(plans: Collection[Plan], today: date | None) -> list[str]:

@@ -7,6 +7,7 @@ from planner.report.figures import chance, money_text, rate_sentence, time_text
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, hanging, wrap
 from planner.search.fleets import FleetAnswer
+from planner.words import said, say
 
 
 @in_its_money
@@ -14,34 +15,34 @@ def fleet_table(found: FleetAnswer, width: int = 80, colour: bool = False) -> st
     """The fleet's plans and shared limits, ending in a newline."""
     page = Page(width, colour)
     if found.status != "optimal":
-        return "\n".join(page.styled(line, "bad") for line in wrap(f"Infeasible: {found.reason}", width)) + "\n"
+        why = said("labels.infeasible_because", why=found.reason)
+        return "\n".join(page.styled(line, "bad") for line in wrap(why, width)) + "\n"
     plans = [(run.name, run.plan) for run in found.runs if run.plan is not None]
     blocks = [plans_table(plans, page)]
     total = []
     if found.objective is not None:
         value = money_text(found.objective) if found.unit == "USD" else time_text(found.objective)
-        total += hanging("objective", f"{value}, weighted by priority", page)
+        total += hanging(said("labels.objective"), said("fleet.weighted", value=value), page)
     if found.cost_usd_p50 is not None and any(plan.offer.priced for _, plan in plans):
         free = [name for name, plan in plans if not plan.offer.priced]
-        without = f", that of {' and '.join(free)} left out: the machines have no price" if free else ""
-        total += hanging("cost (p50)", money_text(found.cost_usd_p50) + without, page)
+        text = said("fleet.cost_without" if free else "figures.money", cost=found.cost_usd_p50, runs=free)
+        total += hanging(said("labels.cost_p50"), text, page)
     if found.p_within_cost_together is not None:
-        total += hanging(
-            "within budget",
-            f"{chance(found.p_within_cost_together)} if costs move together, "
-            f"{chance(found.p_within_cost_independent)} if they are independent",
-            page,
-        )
-    blocks.append([page.heading("Together"), *total, *(f"  {line}" for line in wrap(found.basis, width - 2))])
+        together, apart = chance(found.p_within_cost_together), chance(found.p_within_cost_independent)
+        text = said("fleet.within_budget", together=together, apart=apart)
+        total += hanging(said("labels.within_budget"), text, page)
+    blocks.append(
+        [page.heading(said("fleet.together")), *total, *(f"  {line}" for line in wrap(found.basis, width - 2))]
+    )
     rate = rate_sentence() or _mixed(found)
     if rate:
         blocks.append(wrap(rate, width))
     if found.shared:
-        blocks.append([page.heading("Shared limits"), *bullets((use.text for use in found.shared), page)])
+        blocks.append([page.heading(said("fleet.shared")), *bullets((use.text for use in found.shared), page)])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
 def _mixed(found: FleetAnswer) -> str:
     """At which rates amounts of several currencies came together, in dollars."""
     rates = list(dict.fromkeys(money_of(each).rate_text for each in found.provenance if money_of(each).foreign))
-    return f"Runs in several currencies are told in USD: {'; '.join(rates)}." if rates else ""
+    return say("fleet.mixed", rates=rates) if rates else ""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from planner.report.layout import Page, bullets, columns, wrap
 from planner.results.result import Result
 from planner.spec.scenario import BatchRamp
-from planner.units import format_count, format_number
+from planner.units import format_count
+from planner.words import said
 from planner.workload.dataset import RunLength
 from planner.workload.iterations import iterations_for, leftover_remarks, per_epoch, samples_consumed
 
@@ -54,23 +55,18 @@ def count_iterations(
 def iterations_table(count: IterationCount, width: int) -> str:
     """The counts for a person."""
     page = Page(width)
+    full = {"batches": count.iterations_per_epoch, "batch": count.global_batch, "left": count.leftover_samples}
+    samples = {"samples": count.samples_per_epoch, "length": count.seq_length}
     rows = [
-        ("tokens an epoch", format_count(count.tokens_per_epoch)),
-        ("samples an epoch", f"{format_count(count.samples_per_epoch)} of {format_count(count.seq_length)} tokens"),
-        (
-            "iterations an epoch",
-            (
-                f"{format_count(count.iterations_per_epoch)} full batches of {format_count(count.global_batch)}, "
-                f"{format_count(count.leftover_samples)} sequences left over"
-            ),
-        ),
+        (said("report_iterations.tokens_an_epoch"), format_count(count.tokens_per_epoch)),
+        (said("report_iterations.samples_an_epoch"), said("report_iterations.samples", **samples)),
+        (said("report_iterations.iterations_an_epoch"), said("report_iterations.full_batches", **full)),
     ]
-    whole = f"{format_count(count.iterations)} iterations, {format_count(count.tokens)} tokens"
+    whole = said("report_iterations.whole", iterations=count.iterations, tokens=count.tokens)
     if count.epochs is None:
-        rows.append(("as given", whole))
+        rows.append((said("report_iterations.as_given"), whole))
     else:
-        passes = f"{format_number(count.epochs)} epoch{'' if count.epochs == 1 else 's'}"
-        rows.append((f"to cover {passes}", whole))
+        rows.append((said("report_iterations.to_cover", epochs=count.epochs), whole))
     lines = columns(rows, "ll", page, header=False, flexible=1)
-    basis = [f"  {line}" for line in wrap(f"Counted from: {count.basis}.", page.width - 2)]
+    basis = [f"  {line}" for line in wrap(said("report_iterations.basis", basis=count.basis), page.width - 2)]
     return "\n".join([*lines, "", *basis, *bullets(count.remarks, page)]) + "\n"

@@ -1,14 +1,22 @@
-"""Laying words and numbers out on a terminal: wrapping, columns, bars and the few colours that carry a meaning."""
+"""Laying words and numbers out on a terminal: wrapping, columns, bars and the few colours that carry a meaning.
+
+What is drawn here is worded in the language that is being shown.
+"""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+from planner.words import said, worded
 
 _STYLES = {"bold": "1", "dim": "2", "bad": "31", "good": "32", "warn": "33"}
 WORD = 20  # columns: longer words may be broken
 _JOINTS = "-_/:.,"  # behind which a name too long for its column is cut
+_OPENS = "([{（［【「『〈《“‘"  # what a line does not end with
+_CLOSES = ")]}）］】」』〉》”’,.;:!?，。；：！？、…%"  # and what it does not begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +36,25 @@ class Page:
 
 def clean(text: str) -> str:
     """`text` on one line and without control characters: names come from files that anybody may have written."""
-    return "".join(char for char in " ".join(text.split()) if char.isprintable())
+    return "".join(char for char in " ".join(worded(text).split()) if char.isprintable())
+
+
+def heads(*names: str) -> list[str]:
+    """The headings of a table's columns, by their names in `labels`; "" is a column without."""
+    return [said(f"labels.{name}") if name else "" for name in names]
 
 
 def display_width(text: str) -> int:
     """Terminal columns of `text`: wide characters take two, combining marks none."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+    return sum(0 if unicodedata.combining(char) else 2 if _wide(char) else 1 for char in text)
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """`text` in lines of at most `width` columns, broken at spaces, and inside a word only where it is longer."""
+    """`text` in lines of at most `width` columns, broken at spaces, between ideographs, and inside longer words."""
     lines: list[str] = []
     line = ""
-    for word in _words(clean(text)):
-        joined = f"{line} {word}" if line else word
+    for gap, word in _words(clean(text)):
+        joined = f"{line}{gap}{word}" if line else word
         if display_width(joined) <= width:
             line = joined
             continue
@@ -54,22 +65,38 @@ def wrap(text: str, width: int) -> list[str]:
     return [*lines, line] if line or not lines else lines
 
 
-def _words(text: str) -> list[str]:
-    """Words, a sign of percent kept with its number."""
-    words: list[str] = []
+def _words(text: str) -> list[tuple[str, str]]:
+    """What a line may begin with, behind its space: words, a sign of percent kept with its number; ideographs."""
+    words: list[tuple[str, str]] = []
     for word in text.split(" "):
         if word.startswith("%") and words:
-            words[-1] += f" {word}"
-        else:
-            words.append(word)
+            words[-1] = words[-1][0], f"{words[-1][1]} {word}"
+            continue
+        first, *rest = _ideographs(word)
+        words += [(" ", first), *(("", part) for part in rest)]
     return words
+
+
+def _ideographs(word: str) -> list[str]:
+    """A word cut beside its ideographs, but behind what opens and before what closes."""
+    parts = [word[:1]]
+    for before, char in pairwise(word):
+        if (_wide(before) or _wide(char)) and before not in _OPENS and char not in _CLOSES:
+            parts.append(char)
+        else:
+            parts[-1] += char
+    return parts
+
+
+def _wide(char: str) -> bool:
+    return unicodedata.east_asian_width(char) in "WF"
 
 
 def hanging(label: str, text: str, page: Page, indent: int = 2, label_width: int = 16) -> list[str]:
     """A label in its own column and `text` wrapped beside it."""
     left = indent + label_width
     lines = wrap(text, page.width - left)
-    first = " " * indent + label.ljust(label_width - 1) + " " + lines[0]
+    first = " " * indent + _pad(clean(label), label_width - 1, "l") + " " + lines[0]
     return [first, *(" " * left + line for line in lines[1:])]
 
 
@@ -113,7 +140,7 @@ def columns(
     else:
         natural = [max(display_width(row[i]) for row in cells) for i in range(len(align))]
     if flexible is not None:
-        longest = max(display_width(word) for row in cells for word in (row[flexible].split(" ") or [""]))
+        longest = max(display_width(word) for row in cells for _, word in _words(row[flexible]))
         least = max(least, min(longest, WORD))
     widths = _fitted(natural, page.width - 2 * len(align), flexible, least)
     out: list[str] = []

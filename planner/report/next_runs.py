@@ -8,10 +8,10 @@ from typing import Any
 
 from planner.performance.arrays import RECOMPUTE
 from planner.performance.rows import Run
-from planner.report.layout import Page, bullets, columns, wrap
+from planner.report.figures import written_percent
+from planner.report.layout import Page, bullets, columns, heads, wrap
 from planner.report.predictions import WIDE, stated_layout
-
-THEN = "Measure them and fill in tokens_per_s_per_gpu; `planner calibrate` learns it."
+from planner.words import said
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +37,20 @@ def next_runs_document(chosen: Sequence[Chosen], candidates: int, known: int) ->
 def next_runs_table(chosen: Sequence[Chosen], candidates: int, known: int, width: int, colour: bool = False) -> str:
     """The same on a page of this width, ending in a newline."""
     page = Page(width, colour)
-    table = [["", "row", "model", "GPUs", "format", "framework", "layout", "spread left"]]
+    table = [heads("", "row", "model", "gpus", "format", "framework", "layout", "spread_left")]
     for place, each in enumerate(chosen, 1):
         s = each.run.setting
         gpu = s.accelerator.id if width >= WIDE else s.accelerator.id.split("-")[0]
         described = (f"{each.run.gpus:,} {gpu}", s.precision, f"{s.framework} {s.release}", stated_layout(each.cells))
-        left = f"{each.left:.0%}".replace("%", " %")
+        left = written_percent(each.left, ".0%")
         table.append([str(place), str(each.number), each.run.model_name, *described, left])
-    title = f"{len(chosen):,} of {candidates:,} candidates to measure first; {known:,} runs are known"
-    means = (
-        f"Spread left: how far off predictions of all {candidates:,} may be, on their mean, once this run and those "
-        "above it are measured; today is 100 %."
-    )
+    title = said("next_runs.title", chosen=len(chosen), candidates=candidates, known=known)
     lines = [*map(page.heading, wrap(title, width)), *columns(table, "rrlllllr", page, flexible=5, least=9), ""]
-    against = [f"row {each.number}: {each.why}" for each in chosen if each.why]
+    against = [said("predictions.row", rows=[str(each.number)], why=each.why) for each in chosen if each.why]
     if against:
-        lines += [page.heading("What speaks against them"), *bullets(against, page), ""]
-    return "\n".join([*lines, *(f"  {line}" for text in (means, THEN) for line in wrap(text, width - 2))]) + "\n"
+        lines += [page.heading(said("predictions.against")), *bullets(against, page), ""]
+    below = (said("next_runs.spread", candidates=candidates), said("next_runs.then"))
+    return "\n".join([*lines, *(f"  {line}" for text in below for line in wrap(text, width - 2))]) + "\n"
 
 
 def _described(run: Run) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from planner.performance.arrays import Memory
 from planner.performance.cells import unplaced
 from planner.performance.predict import COLUMNS, Prediction
 from planner.performance.stacks import recipe_in_words
-from planner.report.evidence import MEMORY, terms_table
-from planner.report.layout import Page, bullets, columns, hanging
-from planner.units import format_number
+from planner.report.evidence import MEMORY, memory_parts, terms_table
+from planner.report.figures import between
+from planner.report.layout import Page, bullets, columns, hanging, heads
+from planner.words import phrase, said
 
 WIDE = 105  # columns from which a table of rows also shows their layouts
 _LAYOUT = {"tp": "tp", "pp": "pp", "vpp": "vpp", "cp": "cp", "ep": "ep", "micro_batch": "mb"}
@@ -26,22 +27,22 @@ def rows_csv(header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
 def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = False) -> str:
     """One row a line; below them what speaks against rows, those with one objection together."""
     page = Page(width, colour)
-    table = [["row", "model", "GPUs", "layout", "tokens/s a GPU", "80 % interval", "GiB", "fits", "basis"]]
+    table = [heads("row", "model", "gpus", "layout", "rate_a_gpu", "interval", "gib", "fits", "basis")]
     for number, row in enumerate(rows, 1):
         low, high = (_whole(row[name]) for name in ("pred_lo", "pred_hi"))
-        between = f"{low} to {high}" if low and high else ""
-        fits = {"true": "yes", "false": "no"}.get(row["fits"], "")
+        ends = between(low, high) if low and high else ""
+        fits = {"true": said("labels.yes"), "false": said("labels.no")}.get(row["fits"], "")
         cluster = f"{row.get('gpus') or ''} {(row.get('gpu') or '').split('-')[0]}"
         memory = f"{float(row['pred_memory_gib']):.1f}" if row["pred_memory_gib"] else ""
         rate = _whole(row["pred_tokens_per_s_per_gpu"])
         run = [str(number), row.get("model") or "", cluster, stated_layout(row)]
-        table.append([*run, rate, between, memory, fits, row["basis"]])
+        table.append([*run, rate, ends, memory, fits, phrase("basis", row["basis"])])
     kept = [0, 1, 2, 3, 4, 5, 6, 7, 8] if width >= WIDE else [0, 1, 2, 4, 5, 6, 7, 8]
     align = "".join("rlllrrrll"[i] for i in kept)
     lines = columns([[row[i] for i in kept] for row in table], align, page, flexible=1)
-    for heading, column in (("What speaks against them", "why"), ("What they were taken for", "assumed")):
-        if said := _said(rows, column):
-            lines += ["", page.heading(heading), *bullets(said, page)]
+    for heading, column in (("predictions.against", "why"), ("predictions.taken_for", "assumed")):
+        if found := _found(rows, column):
+            lines += ["", page.heading(said(heading)), *bullets(found, page)]
     return "\n".join(lines) + "\n"
 
 
@@ -51,38 +52,43 @@ def stated_layout(row: Mapping[str, str]) -> str:
     return " ".join(f"{short}{value}" for short, value in stated if value not in {"", "1"})
 
 
-def _said(rows: Sequence[Mapping[str, str]], column: str) -> list[str]:
+def _found(rows: Sequence[Mapping[str, str]], column: str) -> list[str]:
     """Each sentence of a column once, behind the rows it is to ("rows 2, 3: why"), in the order of their first rows."""
     found: dict[str, list[str]] = {}
     for number, row in enumerate(rows, 1):
         if row[column]:
             found.setdefault(unplaced(row[column]), []).append(str(number))
-    return [f"row{'' if len(which) == 1 else 's'} {', '.join(which)}: {why}" for why, which in found.items()]
+    return [
+        said("predictions.row" if len(which) == 1 else "predictions.rows", rows=which, why=why)
+        for why, which in found.items()
+    ]
 
 
 def detail_table(found: Prediction, memory: Memory | None, width: int) -> str:
     """One layout: throughput, step and memory term by term, and what it stands on."""
     page = Page(width)
     step = found.step
-    text = f"{found.tokens_per_s_per_gpu:,.0f} tokens/s a GPU ({found.low:,.0f} to {found.high:,.0f}, 80 % interval)"
-    lines = hanging("throughput", text, page)
+    rates = {"rate": found.tokens_per_s_per_gpu, "low": found.low, "high": found.high}
+    lines = hanging(said("labels.throughput"), said("predictions.throughput", **rates), page)
     total = float(step.total_s[0])
-    lines += hanging("a step", f"{format_number(total)} s", page)
+    lines += hanging(said("labels.a_step"), said("predictions.a_step", step=total), page)
     terms = sorted(((float(value[0]), name) for name, value in step.terms_s.items()), reverse=True)
     lines += terms_table([(name, value) for value, name in terms if value > 0], total, page)
     if memory is not None and found.memory_gib is not None:
-        parts = ", ".join(f"{name} {format_number(float(getattr(memory, name)[0]), 3)}" for name in MEMORY)
-        used = f"{format_number(found.memory_gib, 3)} of {format_number(found.capacity_gib, 3)} GiB ({parts})"
-        lines += hanging("memory", used, page)
-    stands = found.basis + (f": {', '.join(found.measurements)}" if found.measurements else "")
-    lines += hanging("stands on", stands, page)
+        parts = memory_parts({name: float(getattr(memory, name)[0]) for name in MEMORY})
+        used = said("predictions.memory", used=found.memory_gib, capacity=found.capacity_gib, parts=parts)
+        lines += hanging(said("labels.memory"), used, page)
+    stands = phrase("basis", found.basis)
+    if found.measurements:
+        stands = said("labels.of", what=stands, text=said("labels.listed", items=found.measurements))
+    lines += hanging(said("labels.stands_on"), stands, page)
     recipe = recipe_in_words(found.run.setting)
     if recipe:
-        lines += hanging("runs with", recipe, page)
+        lines += hanging(said("labels.runs_with"), recipe, page)
     if found.why:
-        lines += hanging("but", found.why, page)
+        lines += hanging(said("labels.but"), found.why, page)
     if found.assumed:
-        lines += hanging("assumed", "; ".join(found.assumed), page)
+        lines += hanging(said("labels.assumed"), said("labels.in_row", items=found.assumed), page)
     return "\n".join(lines) + "\n"
 
 

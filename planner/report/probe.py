@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any, Protocol
 
 from planner.money import GPU_HOURS, Money, in_its_money, writing
-from planner.report.figures import chance, gpu_hours_text, money_text
-from planner.report.layout import Page, bullets, columns, hanging, wrap
-from planner.units import format_count, format_number, format_percent
+from planner.report.figures import between, chance, gpu_hours_text, money_text, unit_text
+from planner.report.layout import Page, bullets, columns, hanging, heads, wrap
+from planner.units import format_count, format_number
+from planner.words import phrase, said
 
 
 class ProbeDocument(Protocol):
@@ -26,41 +28,35 @@ def probe_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
     document = told.document
     page = Page(width, colour)
     plan = document["answer"]["plan"]
-    title = f"{document['answer']['provenance']['scenario']}: {_cluster(plan)}"
+    title = {
+        "scenario": document["answer"]["provenance"]["scenario"],
+        "gpus": plan["gpus"],
+        "gpu": plan["offer"]["gpu"],
+        "cloud": plan["offer"]["cloud"],
+    }
     if not document["measure"]:
-        lines = [*map(page.heading, wrap(f"{title}: do not measure.", width)), "", *wrap(f"{document['why']}.", width)]
+        lines = [*map(page.heading, wrap(said("probe.do_not", **title), width)), ""]
+        lines += wrap(said("labels.sentence", text=document["why"]), width)
         return "\n".join([*lines, "", *_decision(document, page)]) + "\n"
-    price, unit = document["price"], document["unit"]
-    runs = document["runs"]
-    named = f"{len(runs)} short run{'s' if len(runs) > 1 else ''} of {document['candidates']} that could be made"
-    paid = gpu_hours_text(price["gpu_hours"])
-    paid += f", {money_text(_cost(price))}" if unit != GPU_HOURS else ""
-    head = f"{title}: measure {named} first, for {paid}."
-    lines = [*map(page.heading, wrap(head, width)), ""]
+    price, unit, runs = document["price"], document["unit"], document["runs"]
+    paid: str = gpu_hours_text(price["gpu_hours"])
+    if unit != GPU_HOURS:
+        paid = said("labels.beside", text=paid, more=money_text(_cost(price)))
+    counts = {"runs": len(runs), "candidates": document["candidates"]}
+    lines = [*map(page.heading, wrap(said("probe.measure", **title, **counts, paid=paid), width)), ""]
     lines += _runs_table(runs, unit, page)
     for run in runs:
-        lines += hanging(f"run {run['number']}", _run_words(run), page)
+        lines += hanging(said("probe.run", number=run["number"]), _run_words(run), page)
     lines += ["", *_decision(document, page)]
-    lines += ["", *hanging("then", _then(), page)]
+    lines += ["", *hanging(said("labels.then"), said("probe.then"), page)]
     return "\n".join(lines) + "\n"
 
 
-def _then() -> str:
-    return (
-        "start each folder's job, then `planner probe --read DIR LOG…`; nccl-tests and matmul tables may be given "
-        "beside the logs"
-    )
-
-
-def _cluster(plan: Mapping[str, Any]) -> str:
-    return f"{format_count(plan['gpus'])} × {plan['offer']['gpu']} at {plan['offer']['cloud']}"
-
-
 def _runs_table(runs: Sequence[Mapping[str, Any]], unit: str, page: Page) -> list[str]:
-    paid = [] if unit == GPU_HOURS else [writing().unit]
-    rows = [["run", "nodes", "GPUs", "layers", "steps", "minutes", GPU_HOURS, *paid]]
+    paid = [] if unit == GPU_HOURS else [unit_text(writing().unit)]
+    rows = [[*heads("run_number", "nodes", "gpus", "layers", "steps", "minutes", "gpu_hours"), *paid]]
     for run in runs:
-        cut = f"{run['layers']} of {run['whole_layers']}"
+        cut = said("probe.of", some=run["layers"], all=run["whole_layers"])
         cells = [str(run["number"]), str(run["nodes"]), format_count(run["gpus"]), cut, str(run["steps"])]
         cells += [format_number(run["minutes"], 2), format_number(run["gpu_hours"], 3)]
         rows.append(cells + [format_number(writing().amount(_cost(run)), 3) for _ in paid])
@@ -72,9 +68,12 @@ def _run_words(run: Mapping[str, Any]) -> str:
     degrees = " ".join(
         f"{key}{layout[key]}" for key in ("tp", "pp", "dp", "cp", "ep") if layout[key] > 1 or key == "tp"
     )
-    crossed = run["crosses_nodes"]
-    over = f"; {' and '.join(crossed)} traffic crosses nodes" if crossed else "; inside one node"
-    return f"{degrees} mb{layout['micro_batch']} × {layout['grad_accum']}, {run['step_time_s']:.3g} s a step{over}"
+    crossed = [phrase("traffic", kind) for kind in run["crosses_nodes"]]
+    told = {"layout": f"{degrees} mb{layout['micro_batch']} × {layout['grad_accum']}", "step": run["step_time_s"]}
+    if not crossed:
+        return said("probe.inside_a_node", **told)
+    crossing = reduce(lambda some, other: said("comparing.and", some=some, other=other), crossed)
+    return said("probe.across_nodes", **told, crossing=crossing)
 
 
 def _cost(part: Mapping[str, Any]) -> float:
@@ -89,25 +88,26 @@ def _amount(value: float, unit: str) -> str:
 def _decision(document: Mapping[str, Any], page: Page) -> list[str]:
     """The ask, its width and the chance of another plan: as it stands, and as it is expected to be."""
     now, later, unit = document["now"], document["expected"], document["unit"]
-    rows = [["", "now", "expected after"]]
-    sure = format_percent(document["confidence"])
-    rows.append([f"the ask, held with {sure}", _amount(now["ask"], unit), _amount(later["ask"], unit)])
-    rows.append(["p10 to p90 of the cost", _amount(now["width"], unit), _amount(later["width"], unit)])
-    steps = [f"± {format_percent(1.2816 * each['spread'])}" for each in (now, later)]
-    rows.append(["step time, four in five", *steps])
-    rows.append(["chance that the plan changes", "", chance(later["changes"])])
-    rows.append(["saved by changing it, mean", "", _amount(later["saved"], unit)])
+    amounts = ("ask", "asked"), ("width", "width")
+    rows = [heads("", "now", "expected_after")]
+    for key, name in amounts:
+        label = said(f"probe.{name}", sure=document["confidence"])
+        rows.append([label, _amount(now[key], unit), _amount(later[key], unit)])
+    steps = [said("probe.either_way", share=1.2816 * each["spread"]) for each in (now, later)]
+    rows.append([said("probe.step_time"), *steps])
+    rows.append([said("probe.changes"), "", chance(later["changes"])])
+    rows.append([said("probe.saved"), "", _amount(later["saved"], unit)])
     if not document["measure"]:
         rows = [row[:2] for row in rows[:4]]
     else:
-        rows.append(["worth, beside the price", "", _worth(document)])
+        rows.append([said("probe.worth"), "", _worth(document)])
     return columns(rows, "lrr"[: len(rows[0])], page)
 
 
 def _worth(document: Mapping[str, Any]) -> str:
     unit, price = document["unit"], document["price"]
     paid = price["gpu_hours"] if unit == GPU_HOURS else _cost(price)
-    return f"{_amount(document['worth'], unit)} for {_amount(paid, unit)}"
+    return said("probe.worth_for", worth=_amount(document["worth"], unit), price=_amount(paid, unit))
 
 
 @in_its_money
@@ -117,9 +117,9 @@ def reading_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
     unit = document["unit"]
     lines = [*map(page.heading, wrap(document["headline"], width)), ""]
     if document["runs"]:
-        rows = [["run", "log", "steps", "s a step", "p10 to p90", "predicted", "ratio"]]
+        rows = [heads("run_number", "log", "steps", "seconds_a_step", "p10_to_p90", "predicted", "ratio")]
         for run in document["runs"]:
-            spread = f"{run['step_p10_s']:.3g} to {run['step_p90_s']:.3g}"
+            spread = between(f"{run['step_p10_s']:.3g}", f"{run['step_p90_s']:.3g}")
             rows.append(
                 [
                     str(run["number"]), run["log"], str(run["steps"]), f"{run['step_time_s']:.4g}", spread,
@@ -129,23 +129,24 @@ def reading_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
         lines += [*columns(rows, "rlrrrrr", page, flexible=1, least=8), ""]
     for bench in document["benches"]:
         lines += hanging(bench["kind"], bench["text"], page)
-    for said in document["unused"]:
-        lines += hanging("not learnt", said, page)
+    for unused in document["unused"]:
+        lines += hanging(said("labels.not_learnt"), unused, page)
     lines += [""] if document["benches"] or document["unused"] else []
-    wrong = document["looks_wrong"] or ["nothing looks wrong"]
-    lines += [page.heading("What looks wrong"), *bullets(wrong, page), ""]
+    wrong = document["looks_wrong"] or [said("probe.nothing_wrong")]
+    lines += [page.heading(said("probe.looks_wrong")), *bullets(wrong, page), ""]
     before, after = document["before"], document["after"]
-    rows = [["", "before", "after"]]
-    sure = format_percent(document["confidence"])
-    rows.append([f"the ask, held with {sure}", *(_known(each, "ask", unit) for each in (before, after))])
+    rows = [heads("", "before", "after")]
+    asked = said("probe.asked", sure=document["confidence"])
+    rows.append([asked, *(_known(each, "ask", unit) for each in (before, after))])
     for name in ("p10", "p50", "p90"):
-        rows.append([f"cost, {name}", *(_known(each, name, unit) for each in (before, after))])
-    rows.append(["chance within budget", *(chance(each["chance"]) if each else "none" for each in (before, after))])
-    rows.append(["plan", *(each["plan"] if each else "none meets the budgets" for each in (before, after))])
+        rows.append([said("probe.cost", level=name), *(_known(each, name, unit) for each in (before, after))])
+    chances = (chance(each["chance"]) if each else said("probe.none") for each in (before, after))
+    plans = (each["plan"] if each else said("probe.none_meets") for each in (before, after))
+    rows += [[said("probe.chance"), *chances], [said("probe.plan"), *plans]]
     lines += columns(rows, "lll", page, flexible=2, least=20)
     lines += ["", *wrap(document["verdict"], width)]
     return "\n".join(lines) + "\n"
 
 
 def _known(each: Mapping[str, Any] | None, key: str, unit: str) -> str:
-    return "none" if each is None else _amount(each[key], unit)
+    return said("probe.none") if each is None else _amount(each[key], unit)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from planner.money import in_its_money
-from planner.report.figures import money_text
-from planner.report.layout import Page, bullets, columns, hanging
+from planner.report.figures import money_text, percent
+from planner.report.layout import Page, bullets, columns, hanging, heads
 from planner.report.programme import programme_table
 from planner.tracking.programme import ProgrammeProgress
-from planner.units import format_number, format_percent
+from planner.words import phrase, said
 
 
 @in_its_money
@@ -15,25 +15,24 @@ def programme_track_table(now: ProgrammeProgress, width: int = 80, colour: bool 
     """Where each stage stands, the end and cost to expect, and the calendar of what is left; ends in a newline."""
     page = Page(width, colour)
     end, cost = now.end_day, now.cost_usd
-    limit = "" if now.deadline_day is None else f"; the deadline is day {format_number(now.deadline_day)}"
-    lines = [page.heading(f"{now.name}, day {now.day:.1f}")]
-    lines += hanging(
-        "end", f"day {end.p50:.1f} ({end.p10:.1f} to {end.p90:.1f}), planned day {now.planned_end_day}{limit}", page
-    )
-    planned = f"planned {money_text(now.planned_cost_usd)}, spent {money_text(now.spent_usd)}"
+    lines = [page.heading(said("programme_track.title", name=now.name, day=now.day))]
+    ends = said("programme_track.end", middle=end.p50, low=end.p10, high=end.p90, planned=now.planned_end_day)
+    if now.deadline_day is not None:
+        ends = said("programme_track.deadline", text=ends, day=now.deadline_day)
+    lines += hanging(said("labels.end"), ends, page)
     priced = now.planned_cost_usd > 0  # machines without a price have no cost
     if priced:
-        lines += hanging(
-            "cost", f"{money_text(cost.p50)} ({money_text(cost.p10)} to {money_text(cost.p90)}), {planned}", page
-        )
+        between = {"middle": cost.p50, "low": cost.p10, "high": cost.p90}
+        text = said("programme_track.cost", **between, planned=now.planned_cost_usd, spent=now.spent_usd)
+        lines += hanging(said("labels.cost"), text, page)
     if now.missed:
-        lines += bullets(["a budget will more likely than not be missed"], page, "bad")
-    rows = [["", "", "done", "ends on day", "planned", "late, days", "cost"]]
+        lines += bullets([said("programme_track.missed")], page, "bad")
+    rows = [heads("", "", "done", "ends_on_day", "planned", "late_days", "cost")]
     rows += [
         [
             stage.name,
-            stage.status,
-            format_percent(stage.share_done),
+            phrase("programme_status", stage.status),
+            percent(stage.share_done),
             f"{stage.end_day.p50:.1f}",
             f"{stage.planned_end_day}",
             f"{stage.late_days:+.1f}",
@@ -44,7 +43,6 @@ def programme_track_table(now: ProgrammeProgress, width: int = 80, colour: bool 
     shown = 7 if priced else 6
     text = "\n".join([*lines, "", *columns([row[:shown] for row in rows], "llrrrrr"[:shown], page)]) + "\n"
     if now.replanned is not None:
-        text += (
-            "\n" + page.heading("What is left, planned anew") + "\n\n" + programme_table(now.replanned, width, colour)
-        )
+        heading = page.heading(said("programme_track.replanned"))
+        text += f"\n{heading}\n\n{programme_table(now.replanned, width, colour)}"
     return text

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from planner.report.layout import wrap
+from planner.words import said
 
 Schema = Mapping[str, Any]
 INLINE = frozenset({"model"})  # a shape written in place has thirty fields of its own, told by the schema
@@ -16,8 +17,8 @@ def keys_table(schema: Schema, width: int) -> str:
     """Every key of `schema` by its path, ending in a newline."""
     lines: list[str] = []
     for path, part in _keys(schema):
-        said = [str(part.get("description", "")), *_values(part)]
-        lines += [path, *(f"    {line}" for line in wrap("; ".join(said), width - 4))]
+        told = said("labels.in_row", items=[str(part.get("description", "")), *_values(part)])
+        lines += [path, *(f"    {line}" for line in wrap(told, width - 4))]
     return "\n".join(lines) + "\n"
 
 
@@ -49,10 +50,10 @@ def _bounds(part: Schema) -> bool:
 
 def _values(part: Schema) -> list[str]:
     """The default, the words that are allowed, an example."""
-    said = [f"default: {_flow(part['default'])}"] if "default" in part else []
+    told = [said("schema.default", value=_flow(part["default"]))] if "default" in part else []
     words = next((shape["enum"] for shape in _shapes(part) if "enum" in shape), ())
-    said += [f"one of {', '.join(map(_flow, words))}"] if words else []
-    return [*said, f"example: {_flow(part['examples'][0])}"] if part.get("examples") else said
+    told += [said("schema.one_of", words=list(map(_flow, words)))] if words else []
+    return [*told, said("schema.example", value=_flow(part["examples"][0]))] if part.get("examples") else told
 
 
 def _flow(value: Any) -> str:

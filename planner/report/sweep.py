@@ -10,12 +10,13 @@ from pathlib import Path
 from planner import files
 from planner.money import in_its_money, money_of
 from planner.report.figures import Scale, chance, money_scale, time_scale
-from planner.report.layout import Page, bullets, columns, display_width
+from planner.report.layout import Page, bullets, columns, display_width, heads
 from planner.results.json_form import hours_apart
 from planner.results.plan import pricing_words
 from planner.results.row import Value
 from planner.sweeps.table import COLUMNS, Row, Sweep
 from planner.units import PlannerError, format_count, format_number
+from planner.words import said, say
 
 KINDS = ("csv", "json", "parquet")
 MOST_ROWS = 60  # on a terminal
@@ -32,10 +33,10 @@ def table_kind(path: Path) -> str:
     """
     kind = path.suffix.lower().lstrip(".")
     if kind not in KINDS:
-        raise PlannerError(f"-o {path}: a sweep is saved as a file ending in {', '.join('.' + kind for kind in KINDS)}")
+        raise PlannerError(say("report_sweep.kind_unknown", path=path, kinds=[f".{known}" for known in KINDS]))
     if kind == "parquet" and not (find_spec("pyarrow") or find_spec("fastparquet")):
         how = "pip install 'llm-cluster-planner[parquet]'"
-        raise PlannerError(f"-o {path}: Parquet needs pyarrow: {how}, or name a .csv file")
+        raise PlannerError(say("report_sweep.no_parquet", path=path, how=how))
     return kind
 
 
@@ -77,7 +78,7 @@ def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
     time = time_scale(max([*_known(rows, "time_s_p50"), *_known(rows, "least_time_s")], default=0.0))
     cost = money_scale(max([*_known(rows, "cost_usd_p50"), *_known(rows, "least_cost_usd")], default=0.0))
     keys = [over.key for over in sweep.over]
-    head = [*(key.replace(".", ". ") for key in keys), time.unit, cost.unit, "chance", "cluster", "batch"]
+    head = [*(key.replace(".", ". ") for key in keys), time.unit, cost.unit, *heads("chance", "cluster", "batch")]
     body = [[*(_shown(row[key]) for key in keys), *_plan_cells(row, time, cost)] for row in rows]
     align = "".join("r" if all(_is_figure(row[key]) for row in rows) else "l" for key in keys) + "rrrlr"
     kept = _fitting([head, *body], len(keys), page.width)
@@ -86,14 +87,16 @@ def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
     table = [[row[i] for i in kept] for row in (head, *body)]
     lines = columns(table, "".join(align[i] for i in kept), page, flexible=kept.index(len(keys) + 3))
     if len(rows) < len(sweep.rows):
-        lines += ["", *bullets([f"{len(rows)} of {format_count(len(sweep.rows))} are shown; -o has them all"], page)]
-    for title, status in (("Infeasible", "infeasible"), ("Cannot be planned", "bad_input")):
-        reasons = list(dict.fromkeys(str(row["reason"]) for row in sweep.rows if row["status"] == status))
+        lines += ["", *bullets([said("report_sweep.shown", rows=len(rows), all=len(sweep.rows))], page)]
+    for title, status in (("report_sweep.infeasible", "infeasible"), ("report_sweep.unplanned", "bad_input")):
+        told = [row["reason"] for row in sweep.rows if row["status"] == status]
+        reasons = list(dict.fromkeys(reason if isinstance(reason, str) else str(reason) for reason in told))
         if reasons:
             if status == "infeasible" and any(row["least_time_s"] is not None for row in rows):
-                reasons.insert(0, "≥ is the least time and the least cost that there is, each by itself")
-            more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
-            lines += ["", page.heading(title), *bullets([*reasons[:MOST_REASONS], *more], page)]
+                reasons.insert(0, said("report_sweep.least"))
+            left = len(reasons) - MOST_REASONS
+            more = [said("report_sweep.more_reasons", left=left)] if left > 0 else []
+            lines += ["", page.heading(said(title)), *bullets([*reasons[:MOST_REASONS], *more], page)]
     return "\n".join(lines) + "\n"
 
 
@@ -110,13 +113,13 @@ def _fitting(table: Sequence[Sequence[str]], keys: int, width: int) -> list[int]
 
 def _plan_cells(row: Row, time: Scale, cost: Scale) -> list[str]:
     if row["status"] != "optimal":
-        what = "infeasible" if row["status"] == "infeasible" else "cannot be planned"
+        what = said("labels.infeasible" if row["status"] == "infeasible" else "report_sweep.cannot")
         return [_at_least(time, row["least_time_s"]), _at_least(cost, row["least_cost_usd"]), "", what, ""]
     return [
         time.figure(_number(row["time_s_p50"])),
         "" if row["cost_usd_p50"] is None else cost.figure(_number(row["cost_usd_p50"])),
         "" if row["p_within_both"] is None else chance(_number(row["p_within_both"])),
-        f"{_shown(row['gpus'])} × {row['gpu']}, {_seller(row)}",
+        said("short.place", gpus=row["gpus"], gpu=row["gpu"], place=_seller(row)),
         _shown(row["global_batch"]),
     ]
 
@@ -124,7 +127,7 @@ def _plan_cells(row: Row, time: Scale, cost: Scale) -> list[str]:
 def _seller(row: Row) -> str:
     """Where the machines are and how they are paid."""
     kind = pricing_words(str(row["pricing"]))
-    return kind if row["pricing"] == "owned" else f"{row['cloud']}, {kind}"
+    return kind if row["pricing"] == "owned" else said("plan_sections.seller", cloud=row["cloud"], pricing=kind)
 
 
 def _at_least(scale: Scale, value: Value) -> str:

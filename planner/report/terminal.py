@@ -9,13 +9,14 @@ from planner.money import in_its_money
 from planner.report import plan_sections, short
 from planner.report.buying import buying_lines
 from planner.report.evidence import evidence as evidence_sections
-from planner.report.figures import amount_writer, money_text, rate_sentence, time_text
+from planner.report.figures import amount_writer, rate_sentence
 from planner.report.frontier import columns_of, plan_columns
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.report.simplicity import given_up_lines
 from planner.results.answers import Infeasible, Optimization
 from planner.results.plan import Plan
-from planner.units import PlannerError, format_count, format_number, shown
+from planner.units import PlannerError, shown
+from planner.words import phrase, said, say
 
 Section = tuple[str, list[str]]
 WIDE = 110  # columns from which tables of plans also show batch and layout
@@ -91,7 +92,7 @@ def check_parts(parts: Sequence[str]) -> None:
     """Raises PlannerError on a part that there is none of."""
     unknown = [word for word in parts if word not in SHOWN]
     if unknown:
-        raise PlannerError(f"--show knows no part {shown(unknown[0])}; parts are {', '.join(SHOWN)}")
+        raise PlannerError(say("terminal.unknown_part", part=shown(unknown[0]), parts=list(SHOWN)))
 
 
 def _sections(answer: Optimization, today: date, page: Page) -> dict[str, list[Section]]:
@@ -103,22 +104,22 @@ def _sections(answer: Optimization, today: date, page: Page) -> dict[str, list[S
     if decided:
         decided["run"][1].extend(given_up_lines(answer, page))
     found = {word: [section] for word, section in decided.items()}
-    found["buy"] = [("Buy or rent", buying_lines(answer, page))]
-    found["binds"] = [("What binds", bullets((binding.text for binding in answer.binding), page))]
-    found["alternatives"] = [("Alternatives (p50)", _alternatives(answer, page))]
+    found["buy"] = [(said("terminal.buy"), buying_lines(answer, page))]
+    found["binds"] = [(said("explanation.binds"), bullets((binding.text for binding in answer.binding), page))]
+    found["alternatives"] = [(said("terminal.alternatives"), _alternatives(answer, page))]
     if answer.plan is not None:
         evidence = evidence_sections(answer.plan, page)
         found |= {
             word: [section] for word, section in zip(("step", "memory", "basis", "plausibility"), evidence, strict=True)
         }
     found["warnings"] = [_warned(answer, page)]
-    found["defaults"] = [("Defaults used", _defaults(answer, page))]
-    found["proof"] = [("Proof", _proof(answer, page))]
+    found["defaults"] = [(said("terminal.defaults"), _defaults(answer, page))]
+    found["proof"] = [(said("terminal.proof"), _proof(answer, page))]
     return found
 
 
 def _warned(answer: Optimization, page: Page) -> Section:
-    return "Warnings", bullets(answer.warnings, page, "warn")
+    return said("labels.warnings"), bullets(answer.warnings, page, "warn")
 
 
 def _why_not(answer: Optimization, page: Page) -> list[Section]:
@@ -133,10 +134,10 @@ def _joined(opening: list[str], sections: Sequence[Section], page: Page) -> str:
 def _refusal(answer: Optimization, page: Page) -> list[str]:
     goal = answer.goal
     limits = [] if goal is None else plan_sections.limits(goal)
-    asked = f" ({', '.join(limits)})" if limits else ""
-    said = wrap(f"Infeasible: no plan meets what was asked{asked}.", page.width)
+    code = "terminal.infeasible_within" if limits else "terminal.infeasible"
+    lines = wrap(said(code, limits=limits), page.width)
     return [
-        *(page.styled(line, "bad") for line in said),
+        *(page.styled(line, "bad") for line in lines),
         *(wrap(rate_sentence(), page.width) if rate_sentence() else []),
     ]
 
@@ -144,27 +145,27 @@ def _refusal(answer: Optimization, page: Page) -> list[str]:
 def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
     """Why nothing does, what would have to give, and the least that there is."""
     between = [(other.why, other.plan) for other in found.between]
-    ends = [("fastest", found.fastest), *between, ("cheapest", found.cheapest)]
+    fastest, cheapest = (said("optimum.fastest"), found.fastest), (said("optimum.cheapest"), found.cheapest)
+    ends = [(why, plan) for why, plan in (fastest, *between, cheapest) if plan is not None]
     least = []
     if found.least_time_s is not None:
-        least.append(f"least time, whatever it costs: {time_text(found.least_time_s)}")
+        least.append(said("terminal.least_time", time=found.least_time_s))
     if found.least_cost_usd is not None:
-        least.append(f"least cost, however long it takes: {money_text(found.least_cost_usd)}")
+        least.append(said("terminal.least_cost", cost=found.least_cost_usd))
     return [
-        ("Why", bullets([found.reason], page)),
-        ("What would have to give: any one of", bullets((change.text for change in found.changes), page)),
-        ("The least there is, at the confidence asked for", bullets(least, page)),
-        (
-            "The plans at those ends" + " and between them" * bool(between) + " (p50)",
-            _in_short([(why, plan) for why, plan in ends if plan is not None], page),
-        ),
+        (said("terminal.why"), bullets([found.reason], page)),
+        (said("terminal.changes"), bullets((change.text for change in found.changes), page)),
+        (said("terminal.least"), bullets(least, page)),
+        (said("terminal.ends_and_between" if between else "terminal.ends"), _in_short(ends, page)),
     ]
 
 
 def _alternatives(answer: Optimization, page: Page) -> list[str]:
     if answer.plan is None or not answer.alternatives:
         return []
-    return _in_short([("this plan", answer.plan), *((other.why, other.plan) for other in answer.alternatives)], page)
+    return _in_short(
+        [(said("labels.this_plan"), answer.plan), *((other.why, other.plan) for other in answer.alternatives)], page
+    )
 
 
 def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
@@ -183,19 +184,18 @@ def _defaults(answer: Optimization, page: Page) -> list[str]:
 
 def _proof(answer: Optimization, page: Page) -> list[str]:
     found = answer.certificate
-    pruned = ", ".join(f"{rule} {format_count(count)}" for rule, count in found.pruned.items() if count)
-    lines = hanging(
-        "candidates",
-        f"{format_count(found.space)} = {format_count(found.evaluated)} evaluated"
-        + (f" + {format_count(sum(found.pruned.values()))} ruled out ({pruned})" if pruned else ""),
-        page,
-    )
+    pruned = [
+        said("terminal.rule", rule=phrase("rules", rule), count=count) for rule, count in found.pruned.items() if count
+    ]
+    counts = {"space": found.space, "evaluated": found.evaluated, "ruled_out": sum(found.pruned.values())}
+    code = "terminal.candidates_ruled_out" if pruned else "terminal.candidates"
+    lines = hanging(said("labels.candidates"), said(code, **counts, rules=pruned), page)
     if found.best is not None and found.bound is not None and found.gap is not None:
-        proved = "proved best" if found.gap == 0 else f"gap {format_number(found.gap * 100, 3)} %"
+        proved = said("terminal.proved") if found.gap == 0 else said("terminal.gap", percent=found.gap * 100)
         show = amount_writer(found.unit)
-        beyond = "above" if found.unit in ("epochs", "tokens") else "below"
-        text = f"{show(found.best)}; nothing can be {beyond} {show(found.bound)}: {proved}"
-        lines += hanging("objective", text, page)
+        beyond = "terminal.none_above" if found.unit in ("epochs", "tokens") else "terminal.none_below"
+        text = said(beyond, best=show(found.best), bound=show(found.bound), proved=proved)
+        lines += hanging(said("labels.objective"), text, page)
     if found.statement:
-        lines += hanging("of what", found.statement, page)
+        lines += hanging(said("labels.of_what"), found.statement, page)
     return lines

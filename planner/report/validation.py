@@ -9,70 +9,58 @@ import numpy as np
 
 from planner.performance.validation import Judged
 from planner.report.charts import new_figure
-from planner.report.layout import Page, columns, hanging, wrap
-from planner.units import format_count, format_percent
+from planner.report.figures import percent, written_percent
+from planner.report.layout import Page, columns, hanging, heads, wrap
+from planner.units import format_count
+from planner.words import Sentence, phrase, said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDE = 105  # columns from which a row's release has a column of its own
-LEFT_OUT = {
-    "configuration": "each row's configuration left out, in all its releases",
-    "row": "each row left out",
-    "group": "each row's model, accelerator and precision left out",
-    "model": "each row's model left out, on whatever its stack ran it",
-    "source": "each row's whole source left out",
-    "site": "each row's whole site left out, in all its sources",
-    "stack": "all that each row's software stack ran left out",
-    "part": "all that ran on each row's accelerator left out",
-    "none": "nothing left out: the calibration may have seen these rows",
-}
 
 
 def validation_table(found: Mapping[str, Any], width: int, colour: bool = False) -> str:
     """The report of `validation.report` on a page of this width, ending in a newline."""
     page = Page(width, colour)
     regret = found["regret"]
-    title = f"{found['predicted']} of {found['rows']} rows, {LEFT_OUT[found['leave_out']]}"
+    left_out = said(f"validation.left_out_{found['leave_out']}")
+    title = said("validation.title", predicted=found["predicted"], rows=found["rows"], left_out=left_out)
     lines = [
         *map(page.heading, wrap(title, width)),
-        *hanging("median error", format_percent(found["mdape"]), page),
-        *hanging("mean error", format_percent(found["mape"]), page),
-        *hanging("90 % of rows", f"within {format_percent(found['p90_ape'])}", page),
-        *hanging("bias", f"{_signed(found['bias'])} (median; above 0 is predicted too fast)", page),
-        *hanging("80 % intervals", f"hold {format_percent(found['coverage80'])} of the rows", page),
+        *hanging(said("labels.median_error"), percent(found["mdape"]), page),
+        *hanging(said("labels.mean_error"), percent(found["mape"]), page),
+        *hanging(said("labels.most_rows"), said("validation.within", error=found["p90_ape"]), page),
+        *hanging(said("labels.bias"), said("validation.bias", bias=_signed(found["bias"])), page),
+        *hanging(said("labels.intervals"), said("validation.hold", share=found["coverage80"]), page),
     ]
     each = found["by_source"]
     if each["sources"] > 1:
-        lines += hanging(
-            "each once",
-            f"of {each['sources']} sources: median error {format_percent(each['mdape'])}, bias {_signed(each['bias'])},"
-            f" intervals hold {format_percent(each['coverage80'])}; under half in {each['under_half']} of"
-            f" {each['of_many']} sources of eight rows and more",
-            page,
-        )
+        figures = {"mdape": each["mdape"], "bias": _signed(each["bias"]), "coverage": each["coverage80"]}
+        counts = {"sources": each["sources"], "under_half": each["under_half"], "many": each["of_many"]}
+        lines += hanging(said("labels.each_once"), said("validation.by_source", **figures, **counts), page)
     if regret["contests"]:
-        lost = f"{format_percent(regret['mean'])} on the mean of {regret['contests']} sets of layouts"
-        lines += hanging("regret", f"{lost}, {format_percent(regret['worst'])} at worst", page)
-    worst = [page.heading("Worst, in tokens/s a GPU"), *_worst(found["worst"], page)]
+        lost = {"mean": regret["mean"], "contests": regret["contests"], "worst": regret["worst"]}
+        lines += hanging(said("labels.regret"), said("validation.regret", **lost), page)
+    worst = [page.heading(said("validation.worst")), *_worst(found["worst"], page)]
     return "\n".join([*lines, "", *_groups(found["by"], page), "", *worst]) + "\n"
 
 
 def _groups(groups: Iterable[Mapping[str, Any]], page: Page) -> list[str]:
     """Figures by source, accelerator, model and precision, each kind named once."""
-    rows = [["by", "", "rows", "median", "p90", "bias", "in 80 %"]]
+    rows = [heads("by", "", "rows", "median", "p90", "bias", "in_interval")]
     kind = ""
     for entry in groups:
-        named = ("" if entry["by"] == kind else entry["by"], entry["group"], f"{entry['rows']:,}")
+        named = ("" if entry["by"] == kind else phrase("labels", entry["by"]), entry["group"], f"{entry['rows']:,}")
         figures = (_share(entry["mdape"]), _share(entry["p90_ape"]), _signed(entry["bias"]))
-        rows.append([*named, *figures, f"{entry['coverage80']:.0%}".replace("%", " %")])
+        rows.append([*named, *figures, written_percent(entry["coverage80"], ".0%")])
         kind = entry["by"]
     return columns(rows, "llrrrrr", page, flexible=1)
 
 
 def _worst(entries: Sequence[Mapping[str, Any]], page: Page) -> list[str]:
     """The rows furthest off, one a line; a narrow page leaves out the release, which the row's table states."""
-    rows = [["row", "model", "GPUs", "release", "measured", "predicted", "error"]]
+    rows = [heads("row", "model", "gpus", "release", "measured", "predicted", "error")]
     for entry in entries:
         row = [entry["id"], entry["model"], f"{entry['gpus']:,} {entry['gpu'].split('-')[0]}", entry["release"]]
         row += [f"{entry[f'{kind}_tokens_per_s_per_gpu']:,.0f}" for kind in ("measured", "predicted")]
@@ -90,7 +78,7 @@ def validation_figure(judged: Judged) -> Figure:
     PlannerError
         If matplotlib is not there.
     """
-    figure = new_figure("predicted against measured", 6.0)
+    figure = new_figure(said("validation.figure"), 6.0)
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes = figure.add_subplot()
@@ -107,17 +95,16 @@ def validation_figure(judged: Judged) -> Figure:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: format_count(round(value))))
-    axes.set_xlabel("measured, tokens/s a GPU")
-    axes.set_ylabel("predicted, tokens/s a GPU (dashed: 25 % too fast, 20 % too slow)")
-    axes.set_title(LEFT_OUT[judged.leave_out], fontsize=10)
+    axes.set_xlabel(said("validation.measured_axis"))
+    axes.set_ylabel(said("validation.predicted_axis"))
+    axes.set_title(said(f"validation.left_out_{judged.leave_out}"), fontsize=10)
     axes.legend(frameon=False)
     return figure
 
 
-def _signed(share: float) -> str:
-    text = f"{share:+z.1%}".replace("%", " %")
-    return text.removeprefix("+") if text == "+0.0 %" else text
+def _signed(share: float) -> Sentence:
+    return written_percent(share, "z.1%" if f"{share:z.1%}" == "0.0%" else "+z.1%")
 
 
-def _share(share: float) -> str:
-    return f"{share:.1%}".replace("%", " %")
+def _share(share: float) -> Sentence:
+    return written_percent(share, ".1%")

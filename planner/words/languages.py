@@ -16,6 +16,7 @@ from planner.units import duration_parts, format_bandwidth, format_bytes, format
 _ROOM = Path(__file__).parent
 FORMS = "forms"  # the group of a language's file that is not sentences
 SPOKEN: ContextVar[str] = ContextVar("language", default="en")
+_TIMES = (("days", 86400.0), ("hours", 3600.0), ("min", 60.0))
 _WIDE = "[\u2e80-\u9fff\uff00-\uffef]"  # ideographs and their signs, which stand without a gap between them
 
 
@@ -66,13 +67,35 @@ class Forms:
         figure, unit = duration_parts(seconds)
         return self.form(unit).format(n=figure)
 
+    def time_scale(self, seconds: float) -> tuple[str, float]:
+        """The largest unit of time that leaves at least two, by the name of its form, and how many seconds it is."""
+        return next((unit for unit in _TIMES if seconds >= 2 * unit[1]), ("s", 1.0))
+
+    def time(self, seconds: float) -> str:
+        """Seconds in three digits: "14 days", "1 day"."""
+        unit, size = self.time_scale(seconds)
+        figure = format_number(seconds / size, 3)
+        one = {("24", "hours"): "day", ("60", "min"): "hour"}.get((figure, unit))
+        return self.form(one or unit).format(n="1" if one else figure)
+
+    def money_scale(self, usd: float, money: Money) -> tuple[str, float]:
+        """In which multiple of the unit so much is written, "k USD", "万美元", and how many US dollars that is."""
+        for entry in self.form("multiples").split(", "):
+            least, size, sign = entry.split()
+            if money.amount(usd) >= float(least):
+                return self.form("multiple").format(size=sign, unit=self.unit(money)), float(size) * money.usd
+        return self.unit(money), money.usd
+
     def cost(self, usd: float, money: Money) -> str:
         """US dollars in the unit that is written."""
         return self.form("amount").format(n=format_number(money.amount(usd)), unit=self.unit(money))
 
     def money(self, usd: float, form: str, money: Money) -> str:
-        """US dollars as `cost`, as `cost.2` (to so many decimals), or as `amount.2` (without the unit)."""
+        """US dollars as `cost`, `cost.2` (to so many decimals), `amount.2` (without the unit) or `cost.short`."""
         name, _, decimals = form.partition(".")
+        if decimals == "short":
+            unit, size = self.money_scale(usd, money)
+            return self.form("amount").format(n=format_number(usd / size, 3), unit=unit)
         if not decimals:
             return self.cost(usd, money)
         figure = f"{money.amount(usd):.{int(decimals)}f}"
@@ -116,7 +139,7 @@ class Forms:
             return f"{format_number(value)} GiB"
         if form == "percent":
             return self.percent(value)
-        write = {"duration": self.duration, "bytes": format_bytes}.get(form)
+        write = {"duration": self.duration, "time": self.time, "bytes": format_bytes}.get(form)
         write = write or {"short": format_short, "bandwidth": format_bandwidth}.get(form)
         return None if write is None else write(value)
 

@@ -40,8 +40,9 @@ class Sentence(str):
 class _Filler(string.Formatter):
     """Fills a template's places as a language writes them.
 
-    `{time:duration}` (seconds), `{cost:cost}` (US dollars, in the unit that is written), `{cost:cost.2}` (to so many
-    decimals), `{cost:amount.2}` (the same without its unit), `{n:count}`, `{x:number}` and `{x:number.3}` (significant
+    `{time:duration}` (seconds), `{time:time}` (in three digits), `{cost:cost}` (US dollars, in the unit that is
+    written), `{cost:cost.2}` (to so many decimals), `{cost:amount.2}` (the same without its unit), `{cost:cost.short}`
+    (in three digits, of thousands or millions), `{n:count}`, `{x:number}` and `{x:number.3}` (significant
     digits), `{p:percent}` (a fraction), `{m:gib}`, `{b:bytes}`, `{r:bandwidth}` (Gbit/s), `{t:short}` (64.04B),
     `{day:date}` (in words), `{n:node|nodes}` (the word alone, by number), `{offer:name}` (what people call it, where
     that is told), `{items:and}`, `or`, `commas`, `semicolons`, `plus` (a list), `{text:capital}` (at a sentence's
