@@ -74,7 +74,7 @@ def _said(found: Actuals, page: Page) -> list[str]:
         text = said("actuals.ahead", hours=hours(ahead.gpu_hours), basis=ahead.basis)
         if unit:
             code = "actuals.ahead_more" if ahead.against_plan_usd >= 0 else "actuals.ahead_less"
-            cost, apart = (_amount(usd, unit) for usd in (ahead.cost_usd, abs(ahead.against_plan_usd)))
+            cost, apart = _amount(ahead.cost_usd, unit), money(abs(ahead.against_plan_usd))
             text = said(code, hours=hours(ahead.gpu_hours), cost=cost, apart=apart, basis=ahead.basis)
         lines += hanging(said("labels.heading_for"), text, page)
         if ahead.budget_usd is not None:

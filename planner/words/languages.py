@@ -83,7 +83,7 @@ class Forms:
         for entry in self.form("multiples").split(", "):
             least, size, sign = entry.split()
             if money.amount(usd) >= float(least):
-                return self.form("multiple").format(size=sign, unit=self.unit(money)), float(size) * money.usd
+                return met(f"{sign} ", self.unit(money)), float(size) * money.usd
         return self.unit(money), money.usd
 
     def cost(self, usd: float, money: Money) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_plan_json import OPTIMIZATION
 from test_report_terminal import INFEASIBLE
 
+from planner.money import GPU_HOURS, Money, written_in
 from planner.report.figures import money_text, time_text
 from planner.report.layout import Page, bullets, columns, display_width, hanging, heads, wrap
 from planner.report.terminal import optimization_table
@@ -85,3 +86,5 @@ def test_amounts_are_scaled_as_the_language_does():
     amounts = [time_text(86400.0), time_text(1.2e6), money_text(999.0), money_text(65_100.0), money_text(1.3e9)]
     assert amounts == ["1 day", "13.9 days", "999 USD", "65.1 k USD", "1,300 M USD"]
     assert [worded(each, "zh") for each in amounts] == ["1 天", "13.9 天", "999 美元", "6.51 万美元", "13 亿美元"]
+    with written_in(Money(GPU_HOURS)):
+        assert worded(money_text(65_100.0), "zh") == "6.51 万 GPU 小时"
