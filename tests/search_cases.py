@@ -10,10 +10,11 @@ import numpy as np
 from enumeration import batches, size_of
 
 from planner.catalog import load_catalog
-from planner.performance.arrays import RECOMPUTE, FloatArray, IntArray, Setting
+from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.loading import load_calibration
 from planner.spec.hardware import Accelerator, Hardware, Node, Offer
+from planner.spec.layout import RECOMPUTE
 from planner.spec.model import ModelSpec, MoESpec
 from planner.spec.scenario import (
     BatchRamp,

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
-from planner.performance.arrays import RECOMPUTE, Conditions, Layouts
+from planner.performance.arrays import Conditions, Layouts
 from planner.performance.frameworks import framework, stages_run, why_illegal, why_not_run
 from planner.performance.selective import MODULES, selective_modules
 from planner.results.plan import RunConditions
@@ -140,11 +138,7 @@ def _illegal(export: Export, name: str) -> str:
     """The first rule of a framework that a scenario must name which the layout breaks; others' exports say it apart."""
     if not framework(name).by_name:
         return ""
-    layout = export.plan.layout
-    values = {key: getattr(layout, key) for key in Layouts.__slots__}
-    recompute = RECOMPUTE.index(layout.recompute) if layout.recompute in RECOMPUTE else -1
-    one = Layouts(**{key: np.array([value]) for key, value in {**values, "recompute": recompute}.items()})
-    why = why_illegal(name, export.model, one, export.plan.seq_length)
+    why = why_illegal(name, export.model, Layouts.of([export.plan.layout]), export.plan.seq_length)
     return say("assumptions.no_layout", why=why, name=name) if why else ""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -12,10 +13,8 @@ from planner.spec.arrays import BoolArray as BoolArray
 from planner.spec.arrays import FloatArray as FloatArray
 from planner.spec.arrays import IntArray as IntArray
 from planner.spec.hardware import Accelerator, Hardware
+from planner.spec.layout import RECOMPUTE, Layout
 from planner.spec.model import ModelSpec
-
-RECOMPUTE = ("none", "selective", "full")  # the codes 0, 1, 2 in Layouts.recompute
-
 
 OWN_SITE = "own"  # where a user's runs take place, unless a row says otherwise
 
@@ -108,6 +107,18 @@ class Layouts:
 
     def __len__(self) -> int:
         return len(self.tp)
+
+    @classmethod
+    def of(cls, layouts: Sequence[Layout]) -> Layouts:
+        """These layouts, in their order."""
+        columns = {name: np.array([getattr(each, name) for each in layouts]) for name in cls.__slots__}
+        return cls(**columns | {"recompute": np.array([RECOMPUTE.index(each.recompute) for each in layouts])})
+
+    def at(self, i: int) -> Layout:
+        """The layout at a place, its micro-batches rounded up."""
+        values = {name: getattr(self, name)[i].item() for name in self.__slots__}
+        values |= {"recompute": RECOMPUTE[values["recompute"]], "grad_accum": math.ceil(values["grad_accum"])}
+        return Layout(**values | {"sequence_parallel": bool(values["sequence_parallel"])})
 
     def take(self, index: IntArray | BoolArray) -> Layouts:
         """The entries that `index` selects, in its order."""

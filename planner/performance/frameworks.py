@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from planner.performance.arrays import RECOMPUTE, BoolArray, Conditions, IntArray, Layouts
+from planner.performance.arrays import BoolArray, Conditions, IntArray, Layouts
 from planner.performance.framework_table import Framework, framework, frameworks, load_frameworks
 from planner.performance.model_parts import missing_part, without_pipeline
+from planner.spec.layout import RECOMPUTE
 from planner.spec.model import ModelSpec
 from planner.words import say, say_from
 from planner.workload.layers import RECURRENT, attention_count, layer_kinds

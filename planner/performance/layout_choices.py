@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
+from planner.performance.arrays import BoolArray, IntArray, Layouts
 from planner.performance.frameworks import Framework, framework, least_dp, legal
 from planner.performance.stages import even
+from planner.spec.layout import RECOMPUTE
 from planner.spec.model import ModelSpec
 from planner.spec.scenario import IntChoice, LayoutBounds
 from planner.workload.layers import attention_count

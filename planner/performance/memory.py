@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Memory, Setting
+from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Memory, Setting
 from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.framework_table import StateBytes, memory_framework
 from planner.performance.memory_layout import GIB, LayoutMemory, by_stage, layout_memory, states_of
+from planner.spec.layout import RECOMPUTE
 from planner.workload.adapters import trained_parameters
 
 #: Share of the memory that clouds report which driver and ECC keep: CUDA offers 39.59 GiB of an A100's 40, 79.15 to

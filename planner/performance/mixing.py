@@ -140,8 +140,8 @@ class _Part:
     ln_s: FloatArray  # ln(seconds a token on one GPU)
 
     def run_at(self, run: Run, row: int) -> Run:
-        values = {name: getattr(self.layouts, name)[row].item() for name in Layouts.__slots__}
-        return replace(run, setting=self.setting, **values)
+        accumulation = float(self.layouts.grad_accum[row])
+        return replace(run, setting=self.setting, layout=self.layouts.at(row), accumulation=accumulation)
 
 
 def _candidates(run: Run, calibration: Calibration) -> Iterator[_Part]:

@@ -12,6 +12,7 @@ from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import fits, least_recompute, memory
 from planner.performance.rows import DEGREES, Run, layouts_as_run
 from planner.performance.stacks import stack_of
+from planner.spec.layout import RECOMPUTE
 from planner.spec.scenario import IntChoice, LayoutBounds
 from planner.units import PlannerError
 
@@ -60,7 +61,7 @@ def _ruled(run: Run, setting: Setting) -> Setting:
     if row is not None and row.bound:
         name = row.name
     else:
-        name = kin.get(stack_of(setting.framework, ""), "fsdp" if run.zero_stage >= 3 else "megatron")
+        name = kin.get(stack_of(setting.framework, ""), "fsdp" if run.layout.zero_stage >= 3 else "megatron")
     if setting.precision not in framework(name).precisions:
         name = "megatron"
     return replace(setting, framework=name)
@@ -78,15 +79,15 @@ def _degrees(run: Run, ruled: Setting) -> Layouts | None:
     context = tuple(2**n for n in range(max(ruled.seq_length // LEAST_TOKENS_A_RANK, 1).bit_length()))
     for short in (True, False):  # sequences are cut where they are long, or where nothing else is possible
         stated = "cp" in run.stated or (short and ruled.seq_length < LONG)
-        cp = (run.cp,) if stated else context
-        for zero in ((run.zero_stage,), () if "zero_or_fsdp" not in run.stated else (run.zero_stage,)):
+        cp = (run.layout.cp,) if stated else context
+        for zero in ((run.layout.zero_stage,), () if "zero_or_fsdp" not in run.stated else (run.layout.zero_stage,)):
             found = layout_choices(
                 ruled.framework, ruled.model, ruled.seq_length, [run.gpus],
                 LayoutBounds(
                     tp=IntChoice(values=tensor),
                     cp=IntChoice(values=cp),
-                    vpp=IntChoice(values=(run.vpp,)),
-                    ep=IntChoice(values=(run.ep,) if "ep" in run.stated else ()),
+                    vpp=IntChoice(values=(run.layout.vpp,)),
+                    ep=IntChoice(values=(run.layout.ep,) if "ep" in run.stated else ()),
                     zero_stage=IntChoice(values=zero),
                     recompute=("none", "selective", "full") if "recompute" in run.stated else ("none",),
                 ),
@@ -94,12 +95,12 @@ def _degrees(run: Run, ruled: Setting) -> Layouts | None:
             )  # fmt: skip
             parallel = found.tp > 1
             if "sequence_parallel" in run.stated:
-                parallel &= run.sequence_parallel
+                parallel &= run.layout.sequence_parallel
             else:
                 parallel &= ruled.framework == "megatron" and not before_flash(ruled.release)
             keep = found.sequence_parallel == parallel
             if "recompute" in run.stated:
-                keep &= found.recompute == run.recompute
+                keep &= found.recompute == RECOMPUTE.index(run.layout.recompute)
             if keep.any():
                 found = found.take(keep)
                 one = np.ones(len(found), dtype=np.int64)
@@ -112,7 +113,7 @@ def _with_batches(run: Run, x: Layouts) -> Layouts | None:
     batched = "global_batch_samples" in run.stated
     sizes = np.arange(1, MOST_MICRO_BATCH + 1) if batched else np.array(FREE_MICRO_BATCHES)
     if "micro_batch" in run.stated or not (batched or "micro_batch" in open_layout(run)):
-        sizes = np.array([run.micro_batch])
+        sizes = np.array([run.layout.micro_batch])
     at, micro = (axis.ravel() for axis in np.meshgrid(np.arange(len(x.tp)), sizes, indexing="ij"))
     dp, pp = x.dp[at], x.pp[at]
     pieces = float(run.stated.get("grad_accum") or 0)
@@ -124,7 +125,7 @@ def _with_batches(run: Run, x: Layouts) -> Layouts | None:
         ok &= (accumulation == pieces) | (pieces == 0)
     else:
         ok = np.ones(len(at), dtype=bool)
-        accumulation = np.full(len(at), pieces or run.grad_accum)
+        accumulation = np.full(len(at), pieces or run.accumulation)
         if "micro_batch" in open_layout(run):
             accumulation = np.where(pp > 1, FREE_ACCUMULATION * pp, 1).astype(np.float64)
     ok &= (x.vpp[at] == 1) | (accumulation % pp == 0)

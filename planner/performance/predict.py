@@ -104,10 +104,10 @@ def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Predi
         try:
             mixture = mix(run, calibration)
             taken = run if mixture is None else mixture.nearest
-            m = taken.grad_accum
+            m, cut = taken.accumulation, taken.layout
             if abs(m - round(m)) >= 1e-9 and taken.setting.framework != "fsdp":  # FSDP trainers cut the last one short
-                batch = round(m * taken.micro_batch * taken.dp)
-                uneven = say("predict.uneven", batch=batch, micro_batch=taken.micro_batch, dp=taken.dp)
+                batch = round(m * cut.micro_batch * cut.dp)
+                uneven = say("predict.uneven", batch=batch, micro_batch=cut.micro_batch, dp=cut.dp)
                 raise row_fault(run.id, uneven)
         except PlannerError as error:
             found[i] = error

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.performance.arrays import RECOMPUTE, Layouts, Setting
+from planner.performance.arrays import Layouts, Setting
 from planner.performance.assumed import assumptions
 from planner.performance.cells import MOST_OF_ANYTHING, MOST_TEXT, Cells
 from planner.performance.columns import TOO_MANY
@@ -19,6 +19,7 @@ from planner.performance.conditions import stated_sequence_parallel
 from planner.performance.framework_table import before_flash
 from planner.performance.row_settings import alike, check_network, stated_setting
 from planner.performance.stacks import stack_of
+from planner.spec.layout import RECOMPUTE, Layout
 from planner.words import say
 
 DEGREES = frozenset(("tp", "pp", "dp"))
@@ -39,17 +40,8 @@ class Run:
     source: str
     model_name: str  # as printed, recipe words included
     setting: Setting
-    tp: int
-    pp: int
-    vpp: int
-    dp: int
-    cp: int
-    ep: int
-    zero_stage: int
-    sequence_parallel: bool
-    recompute: int
-    micro_batch: int
-    grad_accum: float  # global batch / (micro-batch x dp): not a whole number where micro-batches are uneven
+    layout: Layout
+    accumulation: float  # global batch / (micro-batch x dp): not a whole number where micro-batches are uneven
     tokens_per_s_per_gpu: float | None
     low_trust: bool = False  # its `weight` says that it should count for less
     assumed: tuple[str, ...] = ()  # what the row says that no table knows, and what it was taken for
@@ -59,7 +51,7 @@ class Run:
 
     @property
     def gpus(self) -> int:
-        return self.tp * self.pp * self.cp * self.dp
+        return self.layout.gpus
 
     @property
     def step_s(self) -> float:
@@ -70,14 +62,14 @@ class Run:
 
     @property
     def step_tokens(self) -> float:
-        return self.micro_batch * self.dp * self.grad_accum * self.setting.seq_length
+        return self.layout.micro_batch * self.layout.dp * self.accumulation * self.setting.seq_length
 
     @property
     def configuration(self) -> tuple[object, ...]:
         """What stays equal when only the software's release changes."""
         s = self.setting
-        layout = (self.tp, self.pp, self.vpp, self.dp, self.cp, self.ep, self.zero_stage, self.recompute)
-        shape = (s.model.name, s.accelerator.id, s.precision, s.seq_length, *layout, self.micro_batch, self.grad_accum)
+        layout = replace(self.layout, sequence_parallel=False)
+        shape = (s.model.name, s.accelerator.id, s.precision, s.seq_length, layout, self.accumulation)
         return shape if s.conditions.whole_layers is None else (*shape, s.model.layers)
 
     @property
@@ -87,12 +79,12 @@ class Run:
 
 def layouts_as_run(runs: Sequence[Run]) -> Layouts:
     """The layouts of these runs, in their order; accumulation may be fractional."""
-    return Layouts(*(np.asarray([getattr(r, name) for r in runs]) for name in Layouts.__slots__))
+    return replace(Layouts.of([r.layout for r in runs]), grad_accum=np.array([r.accumulation for r in runs]))
 
 
 def layouts_of(runs: Sequence[Run]) -> Layouts:
     """The same, accumulation rounded up."""
-    return layouts_as_run(runs).whole()
+    return Layouts.of([r.layout for r in runs])
 
 
 def read_run(row: Mapping[str, str], parts: Catalog, place: str, table: str = "") -> Run:
@@ -144,22 +136,22 @@ class Reader:
             source=cell.text("source_id") or table or place,
             model_name=cell.text("model"),
             setting=setting,
-            tp=ranks.tp,
-            pp=ranks.pp,
-            vpp=cell.count("vpp", 1),
-            dp=ranks.dp,
-            cp=ranks.cp,
-            ep=cell.count("ep", 1),
-            zero_stage=_stage_that_fits(stage, setting, ranks) if megatron and stated.keys() & DEGREES else stage,
-            sequence_parallel=stated_sequence_parallel(
-                cell,
-                ranks.tp,
-                megatron and ranks.tp > 1 and not before_flash(setting.release),  # both came in 2022
+            layout=Layout(
+                **ranks._asdict(),
+                vpp=cell.count("vpp", 1),
+                ep=cell.count("ep", 1),
+                zero_stage=_stage_that_fits(stage, setting, ranks) if megatron and stated.keys() & DEGREES else stage,
+                sequence_parallel=stated_sequence_parallel(
+                    cell,
+                    ranks.tp,
+                    megatron and ranks.tp > 1 and not before_flash(setting.release),  # both came in 2022
+                ),
+                # Layers of which some are recomputed are so whole, whatever the nearest word for it.
+                recompute="full" if some and cell.recompute == 0 else RECOMPUTE[cell.recompute],
+                micro_batch=micro,
+                grad_accum=math.ceil(accumulation),
             ),
-            # Layers of which some are recomputed are so whole, whatever the nearest word for it.
-            recompute=RECOMPUTE.index("full") if some and cell.recompute == 0 else cell.recompute,
-            micro_batch=micro,
-            grad_accum=accumulation,
+            accumulation=accumulation,
             tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
             low_trust=cell.text("weight").lower() == "low",
             assumed=self._assumptions(cell, setting, gpus, stage),

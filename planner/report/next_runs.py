@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner.performance.arrays import RECOMPUTE
 from planner.performance.rows import Run
 from planner.report.figures import written_percent
 from planner.report.layout import Page, bullets, columns, heads, wrap
@@ -55,7 +54,7 @@ def next_runs_table(chosen: Sequence[Chosen], candidates: int, known: int, width
 
 def _described(run: Run) -> dict[str, Any]:
     s = run.setting
-    layout = ("tp", "pp", "vpp", "dp", "cp", "ep", "zero_stage", "sequence_parallel")
+    layout = ("tp", "pp", "vpp", "dp", "cp", "ep", "zero_stage", "sequence_parallel", "recompute", "micro_batch")
     return {
         "model": run.model_name,
         "gpu": s.accelerator.id,
@@ -64,10 +63,6 @@ def _described(run: Run) -> dict[str, Any]:
         "framework": s.framework,
         "framework_release": s.release,
         "seq_length": s.seq_length,
-        "global_batch": round(run.grad_accum * run.micro_batch * run.dp),
-        "layout": {
-            **{name: getattr(run, name) for name in layout},
-            "recompute": RECOMPUTE[run.recompute],
-            "micro_batch": run.micro_batch,
-        },
+        "global_batch": round(run.step_tokens / s.seq_length),
+        "layout": {name: getattr(run.layout, name) for name in layout},
     }

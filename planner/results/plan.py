@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from planner.results import json_form as plan_json
+from planner.spec.layout import Layout as Layout
 from planner.words import say
 
 _WORD = plan_json.like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "a word of letters and digits")
@@ -71,23 +72,6 @@ class OfferRef:
         """How the machines are paid, and whether at a price of the user's: "spot", "reserved, your quote"."""
         words = pricing_words(self.pricing)
         return say("pricing.quoted", pricing=words) if self.quoted else words
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How model and batch are cut up: gpus = tp x pp x dp x cp, global_batch = micro_batch x dp x grad_accum."""
-
-    tp: int
-    pp: int
-    vpp: int
-    dp: int
-    cp: int
-    ep: int
-    zero_stage: int
-    sequence_parallel: bool
-    recompute: str = field(metadata=plan_json.like("none|selective|full", "none, selective or full"))
-    micro_batch: int  # sequences
-    grad_accum: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from planner.performance.arrays import RECOMPUTE, STATED_NOTHING, BoolArray, Conditions, FloatArray, IntArray, Layouts
+from planner.performance.arrays import STATED_NOTHING, BoolArray, Conditions, FloatArray, IntArray, Layouts
 from planner.performance.frameworks import framework, least_dp, legal
 from planner.performance.layout_choices import interleaves, layout_axes
 from planner.search.batches import BatchSpace
@@ -20,6 +20,7 @@ from planner.search.open_ends import (
     layers_covered,
     share_covered,
 )
+from planner.spec.layout import RECOMPUTE
 from planner.spec.model import ModelSpec
 from planner.spec.scenario import IntChoice, LayoutBounds
 

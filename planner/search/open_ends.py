@@ -13,8 +13,9 @@ from math import isqrt
 
 import numpy as np
 
-from planner.performance.arrays import RECOMPUTE, BoolArray, Conditions, FloatArray, IntArray
+from planner.performance.arrays import BoolArray, Conditions, FloatArray, IntArray
 from planner.performance.framework_table import Framework
+from planner.spec.layout import RECOMPUTE
 from planner.spec.scenario import LayoutBounds
 
 FULL = RECOMPUTE.index("full")

@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
-from planner.performance.arrays import OWN_SITE, RECOMPUTE, Layouts, Setting
+from planner.performance.arrays import OWN_SITE, Layouts, Setting
 from planner.performance.conditions import is_fused, is_unfused, recompute_modules
 from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
@@ -40,6 +40,7 @@ from planner.search.run import FORWARD_SHARE
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer
+from planner.spec.layout import RECOMPUTE
 from planner.spec.scenario import Budget
 from planner.words import say
 from planner.workload.adapters import trained_parameters, training_flops
@@ -97,7 +98,7 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         framework=setting.framework,
         gpus=gpus,
         nodes=int(state.space.nodes[cell]),
-        layout=_layout(layouts),
+        layout=layouts.at(0),
         global_batch=batch,
         seq_length=setting.seq_length,
         iterations_per_epoch=None if full is None else int(full[0]),
@@ -130,7 +131,7 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         co2_kg=None if energy is None else energy.co2_kg,
         energy_basis=() if energy is None else energy.assumptions,
         reliability=reliability(state, pick, runs, time, cost),
-        conditions=_conditions(setting, _layout(layouts)),
+        conditions=_conditions(setting, layouts.at(0)),
         billing=price.billing(),
         gpu_hours=gpu_hours(state, pick, runs, time.p50),
         buying=state.space.buying.get(offer.instance) if offer.pricing == "owned" else None,
@@ -213,22 +214,6 @@ def _setting(state: SearchState, pick: Pick) -> Setting:
     if pick.instances > 1:
         group = int(table.gpus_of_a_group(row, dp, np.array([pick.instances]))[0])
     return replace(setting, conditions=replace(stated, recompute_share=share, shard_group=group))
-
-
-def _layout(x: Layouts) -> Layout:
-    return Layout(
-        tp=int(x.tp[0]),
-        pp=int(x.pp[0]),
-        vpp=int(x.vpp[0]),
-        dp=int(x.dp[0]),
-        cp=int(x.cp[0]),
-        ep=int(x.ep[0]),
-        zero_stage=int(x.zero_stage[0]),
-        sequence_parallel=bool(x.sequence_parallel[0]),
-        recompute=RECOMPUTE[int(x.recompute[0])],
-        micro_batch=int(x.micro_batch[0]),
-        grad_accum=int(x.grad_accum[0]),
-    )
 
 
 def _conditions(setting: Setting, layout: Layout) -> RunConditions:

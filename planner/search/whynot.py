@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.performance.arrays import RECOMPUTE, BoolArray
+from planner.performance.arrays import BoolArray
 from planner.results.plan import Plan
 from planner.search.building import build_like
 from planner.search.explanation import WhyNot
@@ -18,6 +18,7 @@ from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.search.simplicity import plain
 from planner.spec.hardware import Offer
+from planner.spec.layout import RECOMPUTE
 from planner.spec.scenario import IntChoice, Scenario
 from planner.units import PlannerError
 from planner.words import say

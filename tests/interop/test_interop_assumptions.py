@@ -28,7 +28,7 @@ from planner.interop.nanotron_assumptions import NANOTRON
 from planner.interop.neox_assumptions import NEOX
 from planner.interop.script_assumptions import SCRIPT
 from planner.interop.torchtitan_assumptions import TORCHTITAN
-from planner.performance.arrays import RECOMPUTE, Conditions, Layouts, Setting
+from planner.performance.arrays import Conditions, Layouts, Setting
 from planner.performance.conditions import recompute_modules
 from planner.performance.framework_table import MemoryConstants
 from planner.performance.frameworks import framework, stages_run
@@ -38,6 +38,7 @@ from planner.performance.recipes import Recipe
 from planner.results.answers import Optimization
 from planner.results.plan import MemoryGiB, RunConditions
 from planner.spec.hardware import Hardware
+from planner.spec.layout import RECOMPUTE
 from planner.units import PlannerError
 from planner.workload.zoo import load_model
 

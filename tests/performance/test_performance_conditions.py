@@ -87,4 +87,4 @@ def test_few_sequences_are_shared_by_the_least_gpus_that_divide_them(gpus: int, 
     open_layout = {key: text for key, text in RUN.items() if key not in ("tp", "pp", "dp", "cp", "micro_batch")}
     cells = open_layout | {"gpus": str(gpus), "global_batch_samples": str(batch)}
     run = read_run(cells, CATALOG, "row")
-    assert (run.tp, run.pp, run.dp) == (tp, pp, gpus // (tp * pp))
+    assert (run.layout.tp, run.layout.pp, run.layout.dp) == (tp, pp, gpus // (tp * pp))

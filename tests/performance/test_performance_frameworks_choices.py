@@ -8,9 +8,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from planner.performance.arrays import RECOMPUTE, Layouts
+from planner.performance.arrays import Layouts
 from planner.performance.frameworks import framework, legal
 from planner.performance.layout_choices import LayoutChoices, layout_choices
+from planner.spec.layout import RECOMPUTE
 from planner.spec.model import ModelSpec, MoESpec, RecurrentSpec
 from planner.spec.scenario import IntChoice, LayoutBounds
 

@@ -105,8 +105,8 @@ def test_what_a_row_states_is_kept():
         found = mix(run(NOTHING | stated), SHIPPED)
         assert found is not None
         nearest = found.nearest
-        kept = {"micro_batch": nearest.micro_batch, "recompute": ("none", "selective", "full")[nearest.recompute]}
-        kept |= {"zero_or_fsdp": f"zero-{nearest.zero_stage}", "grad_accum": f"{nearest.grad_accum:g}"}
+        kept = {"micro_batch": nearest.layout.micro_batch, "recompute": nearest.layout.recompute}
+        kept |= {"zero_or_fsdp": f"zero-{nearest.layout.zero_stage}", "grad_accum": f"{nearest.accumulation:g}"}
         assert all(str(kept[name]) == value for name, value in stated.items())
         assert nearest.gpus == 96
         assert nearest.micro_batch * nearest.dp * nearest.grad_accum == 1536
@@ -130,8 +130,8 @@ def test_a_batch_that_is_not_stated_either_leaves_the_micro_batch_open():
     row = {"model": "llama3-8b", "framework": "fsdp", "gpu": "h100-sxm5-80gb", "gpus": "64", "seq_len": "8192"}
     found = mix(run(row), SHIPPED)
     assert found is not None
-    assert found.nearest.tp == found.nearest.pp == 1
-    assert found.nearest.zero_stage == 3
+    assert found.nearest.layout.tp == found.nearest.layout.pp == 1
+    assert found.nearest.layout.zero_stage == 3
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_what_planner_wrote_it_reads_again(planner, tmp_path):
 def test_a_zero_stage_is_what_zero_or_fsdp_says(framework: str, stage: str) -> None:
     row = RUN | {"framework": framework}
     by_number, by_words = row | {"zero_stage": stage}, row | {"zero_or_fsdp": f"zero-{stage[0]}"}
-    assert read_run(by_number, CATALOG, "row").zero_stage == read_run(by_words, CATALOG, "row").zero_stage
+    assert read_run(by_number, CATALOG, "row").layout.zero_stage == read_run(by_words, CATALOG, "row").layout.zero_stage
     first, second = predicted(by_number, by_words)
     assert first["pred_tokens_per_s_per_gpu"] == second["pred_tokens_per_s_per_gpu"]
 
@@ -198,7 +198,7 @@ def test_a_row_that_cannot_be_read_says_why(more: dict[str, str], why: str) -> N
 
 @pytest.mark.parametrize("written_so", ["no checkpointing", "not recomputed", "unknown", "n/a", "False", "0"])
 def test_words_that_deny_recomputation_do_not_mean_it(written_so: str) -> None:
-    assert read_run(RUN | {"recompute": written_so}, CATALOG, "row").recompute == 0
+    assert read_run(RUN | {"recompute": written_so}, CATALOG, "row").layout.recompute == "none"
 
 
 @pytest.mark.parametrize("framework", ["gpt-neox", "megatron-deepspeed"])

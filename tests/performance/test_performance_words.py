@@ -9,6 +9,7 @@ from planner.performance.gpu_names import accelerator_written
 from planner.performance.loading import load_calibration
 from planner.performance.predict import predict_rows
 from planner.performance.rows import read_run
+from planner.spec.layout import RECOMPUTE
 from planner.units import PlannerError
 
 PARTS = load_catalog().accelerators
@@ -76,9 +77,8 @@ def test_a_written_name_means_a_part(written: str, memory_gb: float | None, part
 def test_words_are_understood(column: str, written: str, read: str | int) -> None:
     row = {"model": "llama3-8b", "gpu": "h100-sxm5-80gb", "gpus": "8", "seq_len": "8192", "global_batch_samples": "64"}
     run = read_run(row | {column: written}, load_catalog(), "row")
-    assert (
-        read == {"precision": run.setting.precision, "recompute": run.recompute, "zero_or_fsdp": run.zero_stage}[column]
-    )
+    recompute, stage = RECOMPUTE.index(run.layout.recompute), run.layout.zero_stage
+    assert read == {"precision": run.setting.precision, "recompute": recompute, "zero_or_fsdp": stage}[column]
 
 
 @pytest.mark.parametrize("column", ["precision", "recompute", "zero_or_fsdp"])
@@ -132,7 +132,7 @@ def test_a_framework_is_known_however_it_is_written(
         "tp": "2", "framework": framework, "version_or_date": release,
     }  # fmt: skip
     run = read_run(row, load_catalog(), "row")
-    assert (run.sequence_parallel, run.zero_stage) == (sequence_parallel, zero_stage)
+    assert (run.layout.sequence_parallel, run.layout.zero_stage) == (sequence_parallel, zero_stage)
 
 
 RUN = {

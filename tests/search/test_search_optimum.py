@@ -9,7 +9,6 @@ import pytest
 from enumeration import Candidate, best_of, enumerate_candidates
 from search_cases import Case, case, narrowed, wavy, with_budget
 
-from planner.performance.arrays import RECOMPUTE
 from planner.performance.calibration import Calibration
 from planner.performance.loading import load_calibration
 from planner.results.answers import Optimization
@@ -21,6 +20,7 @@ from planner.search.optimum import solve as search
 from planner.search.plans import make_plan
 from planner.search.search_state import SearchState
 from planner.search.tally import MORE_EXPENSIVE
+from planner.spec.layout import RECOMPUTE
 from planner.spec.scenario import LayoutBounds, Scenario
 from planner.units import PlannerError
 from planner.words import say

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from planner.money import Money
-from planner.performance.arrays import RECOMPUTE
 from planner.report.proposal.case import Case
 from planner.report.proposal.frontier import spaced, window
 from planner.report.proposal.model import Ledger, PlanRow
@@ -19,6 +18,7 @@ from planner.search.pools import node_range
 from planner.search.prices import price_range
 from planner.search.study import Choice
 from planner.spec.hardware import Offer
+from planner.spec.layout import RECOMPUTE
 
 LEDGER_PLANS = 60
 CHANGES = (0.5, 0.7, 1.0, 1.4, 2.0)  # of all prices, that the page knows a spread price at; between them a line
