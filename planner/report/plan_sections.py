@@ -295,7 +295,7 @@ def _hours(plan: Plan, page: Page) -> list[str]:
         return []
     parts = ("checkpoints", "failures", "overhead", "spare")
     hours = {name: round(getattr(found, name)) for name in parts}
-    lost = [said(f"plan_sections.lost_{name}", hours=lost) for name, lost in hours.items() if lost]
+    lost = [said(f"plan_sections.lost_{name}", hours=count) for name, count in hours.items() if count]
     kept = {"hours": round(found.productive), "share": found.productive / found.allocated}
     lines = hanging(said("labels.allocated"), said("plan_sections.allocated", hours=round(found.allocated)), page)
     lines += hanging(said("labels.productive"), said("plan_sections.productive", **kept), page)
@@ -317,7 +317,7 @@ def overhead_text(plan: Plan) -> str:
 
 def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
     if found.mean_time_between_s is None:
-        return hanging(said("labels.expected"), said("plan_sections.none_expected"), page)
+        return hanging(said("labels.expected"), said("labels.none"), page)
     expected = said(
         "plan_sections.expected",
         interruptions=found.interruptions,

@@ -140,7 +140,7 @@ def reading_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
     rows.append([asked, *(_known(each, "ask", unit) for each in (before, after))])
     for name in ("p10", "p50", "p90"):
         rows.append([said("probe.cost", level=name), *(_known(each, name, unit) for each in (before, after))])
-    chances = (chance(each["chance"]) if each else said("probe.none") for each in (before, after))
+    chances = (chance(each["chance"]) if each else said("labels.none") for each in (before, after))
     plans = (each["plan"] if each else said("probe.none_meets") for each in (before, after))
     rows += [[said("probe.chance"), *chances], [said("probe.plan"), *plans]]
     lines += columns(rows, "lll", page, flexible=2, least=20)
@@ -149,4 +149,4 @@ def reading_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
 
 
 def _known(each: Mapping[str, Any] | None, key: str, unit: str) -> str:
-    return said("probe.none") if each is None else _amount(each[key], unit)
+    return said("labels.none") if each is None else _amount(each[key], unit)

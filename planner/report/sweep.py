@@ -88,7 +88,7 @@ def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
     lines = columns(table, "".join(align[i] for i in kept), page, flexible=kept.index(len(keys) + 3))
     if len(rows) < len(sweep.rows):
         lines += ["", *bullets([said("report_sweep.shown", rows=len(rows), all=len(sweep.rows))], page)]
-    for title, status in (("report_sweep.infeasible", "infeasible"), ("report_sweep.unplanned", "bad_input")):
+    for title, status in (("comparison.infeasible", "infeasible"), ("report_sweep.unplanned", "bad_input")):
         told = [row["reason"] for row in sweep.rows if row["status"] == status]
         reasons = list(dict.fromkeys(reason if isinstance(reason, str) else str(reason) for reason in told))
         if reasons:
