@@ -109,7 +109,7 @@ def test_what_a_row_states_is_kept():
         kept |= {"zero_or_fsdp": f"zero-{nearest.layout.zero_stage}", "grad_accum": f"{nearest.accumulation:g}"}
         assert all(str(kept[name]) == value for name, value in stated.items())
         assert nearest.gpus == 96
-        assert nearest.micro_batch * nearest.dp * nearest.grad_accum == 1536
+        assert nearest.layout.micro_batch * nearest.layout.dp * nearest.accumulation == 1536
 
 
 def test_a_layout_that_is_not_stated_fits_in_memory_where_one_does():
