@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import date
@@ -17,7 +16,6 @@ _ROOM = Path(__file__).parent
 FORMS = "forms"  # the group of a language's file that is not sentences
 SPOKEN: ContextVar[str] = ContextVar("language", default="en")
 _TIMES = (("days", 86400.0), ("hours", 3600.0), ("min", 60.0))
-_WIDE = "[\u2e80-\u9fff\uff00-\uffef]"  # ideographs and their signs, which stand without a gap between them
 
 
 def spoken() -> tuple[str, ...]:
@@ -146,11 +144,16 @@ class Forms:
 
 def met(first: str, last: str) -> str:
     """Two parts of a text side by side; a gap that stands where they meet is for letters and figures alone."""
-    if first[-1:] == " " and re.match(_WIDE, last) and re.match(_WIDE, first[-2:-1]):
+    if first.endswith(" ") and _wide(last[:1]) and _wide(first[-2:-1]):
         return first[:-1] + last
-    if last[:1] == " " and re.match(_WIDE, last[1:]) and re.match(_WIDE, first[-1:]):
+    if last.startswith(" ") and _wide(last[1:2]) and _wide(first[-1:]):
         return first + last[1:]
     return first + last
+
+
+def _wide(char: str) -> bool:
+    """Whether it is an ideograph or a sign of theirs, which stand without a gap between them."""
+    return "\u2e80" <= char <= "\u9fff" or "\uff00" <= char <= "\uffef"
 
 
 @cache

@@ -6,6 +6,7 @@ import math
 import string
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any, Self
 
 from planner.money import writing
@@ -55,6 +56,8 @@ class _Filler(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Sentence):
             value = worded(value, self.language, self.names)
+        if not format_spec and type(value) is str:
+            return value
         if "|" in format_spec:
             one, _, more = format_spec.partition("|")
             return one if value in (1, "1") else more
@@ -128,12 +131,19 @@ def _filled(language: str, code: str, values: Mapping[str, Value], names: Mappin
     if "{" not in text:
         return text
     filler, out = _Filler(language, names), ""
-    for literal, place, form, conversion in filler.parse(text):
+    for literal, place, form, conversion in _parts(text):
         out = met(out, literal)
         if place is not None:
-            value = filler.convert_field(filler.get_field(place, (), values)[0], conversion)
+            value = values[place] if place in values else filler.get_field(place, (), values)[0]
+            value = filler.convert_field(value, conversion) if conversion else value
             out = met(out, filler.format_field(value, form or ""))
     return out
+
+
+@cache
+def _parts(text: str) -> tuple[tuple[str, str | None, str | None, str | None], ...]:
+    """A template cut up: each literal text with the place behind it, its form and its conversion."""
+    return tuple(string.Formatter().parse(text))
 
 
 # --- saving ------------------------------------------------------------------------------------------------------
