@@ -19,8 +19,8 @@ from accuracy_studies import REFITTED, WAYS, all_left_out, own_study, refits
 
 from planner.catalog.paths import data_dir
 from planner.performance.calibration import Calibration, dumps
-from planner.performance.learning import measured_files, read_runs
 from planner.performance.loading import load_calibration
+from planner.performance.refit import measured_files, read_runs
 from planner.performance.rows import Run
 from planner.performance.validation import Judged, by_source
 

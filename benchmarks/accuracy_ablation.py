@@ -13,8 +13,8 @@ from accuracy_studies import ground, units
 from planner.performance.calibration import Calibration
 from planner.performance.fitting import Fit, fit
 from planner.performance.intervals import UNSEEN, label_spreads
-from planner.performance.learning import HOLD, NOISES, held_out
 from planner.performance.rates import RateRule
+from planner.performance.refit import HOLD, NOISES, held_out
 from planner.performance.validation import Judged, interval_score, subset
 
 NONE = 1e-9  # of a term that is taken away

@@ -21,8 +21,8 @@ from planner.catalog import load_catalog
 from planner.performance.arrays import FloatArray
 from planner.performance.calibration import Calibration
 from planner.performance.fitting import Fit, fit
-from planner.performance.learning import log_errors, measured_files, read_runs, uncalibrated
 from planner.performance.loading import load_calibration
+from planner.performance.refit import log_errors, measured_files, read_runs, uncalibrated
 
 #: Levels moved away from what ships, one thing at a time.
 VARIANTS: Mapping[str, Mapping[str, float]] = {

@@ -24,7 +24,9 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.performance.fitting import Fit, fit
 from planner.performance.intervals import spread
-from planner.performance.learning import (
+from planner.performance.loading import load_calibration
+from planner.performance.next_runs import next_runs
+from planner.performance.refit import (
     KEYS,
     held_out,
     learn,
@@ -33,8 +35,6 @@ from planner.performance.learning import (
     read_runs,
     uncalibrated,
 )
-from planner.performance.loading import load_calibration
-from planner.performance.next_runs import next_runs
 from planner.performance.rows import Run
 from planner.performance.stacks import kind_of
 from planner.performance.validation import Judged

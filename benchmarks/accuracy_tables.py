@@ -11,7 +11,7 @@ from accuracy_studies import OWN, REFITTED, SITUATIONS, source_of
 
 from planner.performance.calibration import Calibration
 from planner.performance.gpu_names import chip_of
-from planner.performance.learning import measured_files
+from planner.performance.refit import measured_files
 from planner.performance.residual import Levels
 from planner.performance.rows import Run
 from planner.performance.stacks import kind_of

@@ -126,7 +126,7 @@ def decision(model: str, gpu: str, days: int) -> Case | None:
 def smallest(plan: Plan, trained: Trained, facts: tuple[Catalog, Calibration]) -> Probe | None:
     """The plan itself on the fewest machines that hold it: all layers, its tensor, pipeline and batch a GPU."""
     from planner.interop.probes import _cut, _memory, _timed
-    from planner.performance.learning import step_seconds
+    from planner.performance.refit import step_seconds
 
     catalog, calibration = facts
     layout = plan.layout

@@ -24,8 +24,8 @@ from planner.results.plan import Takings
 from planner.risk.completion import Completion
 from planner.risk.failures import NOT_SPOT, hazards, interruption_rate, replacement_s, takings
 from planner.risk.hazard import Hazard
-from planner.risk.market import Market, market_completion
 from planner.risk.overhead import overhead_of
+from planner.risk.spot_market import Market, market_completion
 from planner.search.conditions import conditions_of
 from planner.spec.hardware import Offer
 from planner.spec.scenario import BatchRamp, IntChoice, Risk, Scenario, Training

@@ -7,7 +7,7 @@ from typing import Any
 
 from planner.results.answers import Certificate, Optimization, Provenance, StatedGoal, Trained
 from planner.results.plan import Layout, MemoryGiB, OfferRef, Plan, Quantiles
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 
 def answer(

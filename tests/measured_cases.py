@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.performance.learning import measured_files, read_runs
+from planner.performance.refit import measured_files, read_runs
 from planner.performance.rows import Run
 
 RUNS: tuple[Run, ...] = tuple(read_runs(measured_files()))

@@ -18,7 +18,7 @@ from planner.performance.calibration import Calibration
 from planner.report.proposal.content import build_proposal
 from planner.report.proposal.model import Proposal
 from planner.results.answers import Optimization
-from planner.search.study import Study, study
+from planner.search.proposal_study import Study, study
 from planner.spec.scenario import AskLine, Egress, Scenario, Storage, Terms
 
 ROOT = Path(__file__).parents[1]

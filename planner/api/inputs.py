@@ -63,7 +63,7 @@ def load_scenario(source: ScenarioLike, overrides: Changes = (), overlays: Folde
 def load_any(source: AnyLike, overrides: Changes = (), overlays: Folders = ()) -> Scenario | Programme:
     """As `load_scenario`, or the programme where the source has `stages`."""
     from planner.interop.files import naming
-    from planner.interop.resolve import read_any
+    from planner.interop.referenced_data import read_any
     from planner.spec.programme import Programme
     from planner.spec.scenario import Scenario
 

@@ -160,7 +160,7 @@ def _weighed_anew(planned: Planned, facts: tuple[tuple[Catalog, Calibration], tu
 
     from planner.interop.probes import run_of
     from planner.performance.intervals import spread
-    from planner.performance.learning import step_seconds
+    from planner.performance.refit import step_seconds
     from planner.search.probing import Decision
 
     plans = [planned.plan, *(each.plan for each in planned.answer.alternatives)]

@@ -211,7 +211,7 @@ def _of_data(
     batch: int | None,
     epochs: Count,
 ) -> IterationCount:
-    from planner.interop.resolve import resolve_source
+    from planner.interop.referenced_data import resolve_source
     from planner.report.iterations import count_iterations
     from planner.spec.scenario import DataSource
     from planner.workload.dataset import run_length

@@ -100,7 +100,7 @@ def _prices(scenario: Scenario, catalog: Catalog) -> list[str]:
 
     Raises PlannerError where one is needed, and neither stated nor known.
     """
-    from planner.catalog.own import owned_offers
+    from planner.catalog.own_machines import owned_offers
 
     own = scenario.cluster.own
     if not own or scenario.cost_left_out or own[0].usd_per_gpu_hour is not None:

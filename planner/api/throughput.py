@@ -208,8 +208,8 @@ def validate(
     refit : bool
         Fit anew for each that is left out (minutes), instead of solving the common fit without it.
     """
-    from planner.performance.assumed import counted
     from planner.performance.loading import load_calibration
+    from planner.performance.row_assumptions import counted
     from planner.performance.tables import read_table
     from planner.performance.validation import judge, report
 
@@ -250,10 +250,10 @@ def calibrate(
     from planner.catalog.paths import data_dir
     from planner.interop.files import naming
     from planner.interop.measurement import training_log_measurement
-    from planner.performance.assumed import counted
     from planner.performance.calibration import read_calibration
-    from planner.performance.learning import log_errors
     from planner.performance.overlays import add_rows, refit
+    from planner.performance.refit import log_errors
+    from planner.performance.row_assumptions import counted
 
     own = Path(folder) if folder is not None else config_catalog()
     over = (*(each for each in folders(overlays) if each.resolve() != own.resolve()), own)

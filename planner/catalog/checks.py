@@ -11,7 +11,7 @@ from planner.catalog.facts import SHIPPED
 from planner.catalog.prices import undated
 from planner.catalog.tables import table_paths
 from planner.words import say
-from planner.workload.zoo import read_model
+from planner.workload.model_catalog import read_model
 
 
 def check_catalog(catalog: Catalog) -> list[Finding]:

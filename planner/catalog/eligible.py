@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.fabrics import fabric_of
-from planner.catalog.own import assume_network, owned_offers
+from planner.catalog.own_machines import assume_network, owned_offers
+from planner.catalog.own_prices import as_quoted, commits, matches, on_demand_price, refused, terms_of_quote
 from planner.catalog.ownership import reserved_discount
 from planner.catalog.prices import PriceRow, said_date, undated
 from planner.catalog.quotas import left_out_by_quotas, most_nodes, outside_quotas, quota_remarks
-from planner.catalog.quoted import as_quoted, commits, matches, on_demand_price, refused, terms_of_quote
 from planner.spec.hardware import Hardware, Offer, joined_in
 from planner.spec.scenario import Cluster
 from planner.units import PlannerError

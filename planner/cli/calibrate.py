@@ -82,7 +82,7 @@ def _rebuild(as_json: bool, quiet: bool) -> None:
     from planner.catalog.paths import data_dir
     from planner.files import write_atomically
     from planner.performance.calibration import dumps
-    from planner.performance.learning import rebuild
+    from planner.performance.refit import rebuild
     from planner.results.json_form import dumps as dumps_json
 
     with working(said("output.rebuilding"), quiet=quiet):

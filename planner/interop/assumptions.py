@@ -14,7 +14,7 @@ from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
 from planner.performance.arrays import Conditions, Layouts
 from planner.performance.frameworks import framework, stages_run, why_illegal, why_not_run
-from planner.performance.selective import MODULES, selective_modules
+from planner.performance.selective_recompute import MODULES, selective_modules
 from planner.results.plan import RunConditions
 from planner.spec.adapter import Adapter
 from planner.units import PlannerError

@@ -18,7 +18,7 @@ from planner.interop.fields import Field
 from planner.interop.files import Document, config_text, read_json, read_yaml, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
-from planner.interop.kinds import Kinds, sort_keys, table_of_keys
+from planner.interop.key_kinds import Kinds, sort_keys, table_of_keys
 from planner.interop.values import Values, flat
 from planner.units import PlannerError
 from planner.words import say

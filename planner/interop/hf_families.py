@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from planner.interop import hf_gpt, hf_hybrid, hf_llama, hf_moe, hf_others
 from planner.interop.hf_keys import Keys
-from planner.interop.kinds import by_name, table_of_keys
+from planner.interop.key_kinds import by_name, table_of_keys
 from planner.spec.model import ModelSpec
 
 FAMILIES: Mapping[str, Callable[[Keys, str], ModelSpec]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.interop.files import Document, shown, truth, whole
-from planner.interop.kinds import table_of_keys
+from planner.interop.key_kinds import table_of_keys
 from planner.units import PlannerError
 from planner.words import say
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.interop.hf_keys import Keys
-from planner.interop.kinds import Kinds, Sorted, sort_keys, table_of_keys
+from planner.interop.key_kinds import Kinds, Sorted, sort_keys, table_of_keys
 from planner.words import say
 
 _IRRELEVANT: frozenset[str] = table_of_keys("transformers")["irrelevant"]

@@ -14,7 +14,7 @@ from planner.interop.hf_families import FAMILIES, REFUSED
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_kinds import huggingface_kinds
 from planner.interop.imported import Imported, Taken, model_taken
-from planner.interop.naming import size_warning
+from planner.interop.name_sizes import size_warning
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.words import phrase, say

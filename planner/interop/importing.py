@@ -12,7 +12,7 @@ from planner.interop.file_kinds import FileKind, is_deepspeeds, kind_by_ending, 
 from planner.interop.files import config_text, named, naming, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken, data_given
-from planner.interop.kinds import refuse
+from planner.interop.key_kinds import refuse
 from planner.interop.log_forms import LEAST_STEPS, look_through
 from planner.interop.megatron import import_megatron
 from planner.interop.megatron_bridge import import_megatron_bridge

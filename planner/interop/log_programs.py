@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from planner.interop.kinds import table_of_keys
+from planner.interop.key_kinds import table_of_keys
 
 _N = r"(\d[\d,]{0,17}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?[KMBGT]?)"
 #: `step N`, `iteration: N/M`, `Iter(train) [N/M]`, on a line that is of no evaluation.

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from planner.interop.assumptions import fields_of
+from planner.interop.config_datasets import indexed_data, named_index
 from planner.interop.files import config_text, shown, whole
 from planner.interop.imported import Imported, Taken, data_given, model_taken
-from planner.interop.indexed import indexed_data, named_index
-from planner.interop.kinds import Kinds, sort_keys
+from planner.interop.key_kinds import Kinds, sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
 from planner.interop.megatron_assumptions import MEGATRON
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed

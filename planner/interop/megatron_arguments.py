@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from planner.interop.files import shown, whole
-from planner.interop.kinds import table_of_keys
+from planner.interop.key_kinds import table_of_keys
 from planner.interop.megatron_launch import Launch, launch_of, slurm_environment
 from planner.interop.shell import Script, read_script
 from planner.interop.shell_words import unresolved

@@ -12,7 +12,7 @@ from typing import Any
 
 from planner.interop.files import read_yaml, shown
 from planner.interop.imported import Imported
-from planner.interop.kinds import Kinds
+from planner.interop.key_kinds import Kinds
 from planner.interop.megatron import imported_arguments
 from planner.interop.megatron_arguments import Arguments
 from planner.interop.megatron_bridge_fields import HOME, RENAMED, SWITCHED_OFF

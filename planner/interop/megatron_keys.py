@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from planner.interop.kinds import Kinds, by_name, table_of_keys
+from planner.interop.key_kinds import Kinds, by_name, table_of_keys
 
 _TABLE = table_of_keys("megatron")
 #: Options that decide what is trained, how it is laid out, what memory holds or how long it runs, and are not read.

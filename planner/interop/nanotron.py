@@ -9,7 +9,7 @@ from pathlib import Path
 
 from planner.interop.files import read_yaml, shown
 from planner.interop.imported import Imported, Taken, data_given, model_taken
-from planner.interop.kinds import Kinds, sort_keys
+from planner.interop.key_kinds import Kinds, sort_keys
 from planner.interop.nanotron_assumptions import TABLE, M, P, T
 from planner.interop.values import Values, flat
 from planner.spec.model import ModelSpec

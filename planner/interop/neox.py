@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from planner.interop.config_datasets import indexed_data, named_index
 from planner.interop.files import read_yaml, whole
 from planner.interop.imported import Imported, Taken, data_given, model_taken
-from planner.interop.indexed import indexed_data, named_index
-from planner.interop.naming import size_warning
+from planner.interop.name_sizes import size_warning
 from planner.interop.neox_batch import Batch, smallest_world, solve_batch, train_iterations
 from planner.interop.neox_conditions import neox_conditions, neox_precision
 from planner.interop.neox_config import Config, merge

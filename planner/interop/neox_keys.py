@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from planner.interop.kinds import table_of_keys
+from planner.interop.key_kinds import table_of_keys
 
 _TABLE = table_of_keys("gpt-neox")
 UNDERSTOOD: frozenset[str] = _TABLE["understood"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.interop.files import shown
-from planner.interop.kinds import Kinds, Sorted, sort_keys
+from planner.interop.key_kinds import Kinds, Sorted, sort_keys
 from planner.interop.neox_conditions import neox_precision
 from planner.interop.neox_config import MOST_LETTERS, MOST_UNKNOWN, Config
 from planner.interop.neox_keys import DECIDING, IRRELEVANT, IRRELEVANT_BEFORE, UNDERSTOOD, misspelt

@@ -20,7 +20,7 @@ from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.adapters import targets
-from planner.workload.zoo import find_model
+from planner.workload.model_catalog import find_model
 
 #: Keys of an adapter that planner does not count (`peft.KEY` says what they do); any value but these is refused.
 _UNCOUNTED: Mapping[str, tuple[Any, ...]] = {

@@ -19,7 +19,7 @@ from planner.performance.benches import Bench, matmul_tflops, network_busbw
 from planner.performance.calibration import Calibration
 from planner.performance.gpu_names import accelerator_written, chip_of
 from planner.performance.intervals import spread
-from planner.performance.learning import step_seconds
+from planner.performance.refit import step_seconds
 from planner.performance.rows import Run
 from planner.units import PlannerError
 from planner.words import say

@@ -19,8 +19,8 @@ from planner.interop.measurement import what_ran
 from planner.performance.calibration import Calibration
 from planner.performance.framework_table import known_framework
 from planner.performance.frameworks import why_illegal
-from planner.performance.learning import step_seconds
 from planner.performance.memory import capacity_gib, memory
+from planner.performance.refit import step_seconds
 from planner.performance.rows import Run, layouts_of, read_run
 from planner.results.answers import Certificate, Optimization, Provenance, Trained
 from planner.results.plan import Layout, Plan, Quantiles

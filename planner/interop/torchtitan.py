@@ -14,14 +14,14 @@ from typing import Any
 
 from planner.interop.files import MAX_DEPTH, config_text, shown, whole
 from planner.interop.imported import Imported, Taken, data_given, model_taken
-from planner.interop.kinds import Kinds, sort_keys, table_of_keys
+from planner.interop.key_kinds import Kinds, sort_keys, table_of_keys
 from planner.interop.torchtitan_assumptions import TABLE, P
 from planner.interop.values import Values, flat
 from planner.performance.frameworks import framework
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.words import say
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 _TABLE = table_of_keys("torchtitan")
 SHARD, REPLICATE = f"{P}data_parallel_shard_degree", f"{P}data_parallel_replicate_degree"

@@ -10,7 +10,13 @@ from planner.performance.cells import Cells
 from planner.performance.columns import quoted
 from planner.performance.framework_table import before_flash, frameworks, known_framework
 from planner.performance.optimizers import OPTIMIZERS, orthogonalisation_flops, state_bytes
-from planner.performance.selective import MODULES, NOTHING_RECOMPUTED, Recomputed, recomputed_by, selective_modules
+from planner.performance.selective_recompute import (
+    MODULES,
+    NOTHING_RECOMPUTED,
+    Recomputed,
+    recomputed_by,
+    selective_modules,
+)
 from planner.performance.shapes import Number
 from planner.spec.adapter import ALL_LINEAR, METHODS, RANK, Adapter
 from planner.spec.hardware import Accelerator

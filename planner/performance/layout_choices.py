@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, IntArray, Layouts
 from planner.performance.frameworks import Framework, framework, least_dp, legal
-from planner.performance.stages import even
+from planner.performance.pipeline_stages import even
 from planner.spec.layout import RECOMPUTE
 from planner.spec.model import ModelSpec
 from planner.spec.scenario import IntChoice, LayoutBounds

@@ -24,7 +24,7 @@ def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
         shipped = read_calibration(data_dir() / "calibration" / "fit.json")
         if any((folder / each).is_dir() for folder in folders for each in ("measured", "benches")):
             from planner.performance.benches import bench_files
-            from planner.performance.learning import fit_of, measured_files
+            from planner.performance.refit import fit_of, measured_files
 
             shipped = fit_of(measured_files(folders), shipped, folders, bench_files(folders))
         _LOADED[key] = shipped

@@ -15,7 +15,7 @@ from planner.performance.conditions import condition_numbers, is_fused, is_unfus
 from planner.performance.framework_table import Framework, KindBytes, StateBytes, memory_framework
 from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_shapes, with_adapter
 from planner.performance.memory_states import frozen_bytes, state_bytes
-from planner.performance.stages import in_flight_limit, stage_layers
+from planner.performance.pipeline_stages import in_flight_limit, stage_layers
 from planner.workload.adapters import adapter_counts
 
 GIB = float(2**30)

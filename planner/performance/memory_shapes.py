@@ -10,7 +10,7 @@ from operator import mul
 import numpy as np
 
 from planner.performance.framework_table import MemoryConstants, memory_framework
-from planner.performance.selective import MODULES
+from planner.performance.selective_recompute import MODULES
 from planner.spec.adapter import Adapter
 from planner.spec.model import ModelSpec
 from planner.workload.adapters import NF4_BYTES, UPCAST_BYTES, adapter_counts

@@ -10,7 +10,7 @@ from planner.performance.framework_table import Framework, framework
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.words import phrase
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 
 def _odd_heads(model: ModelSpec) -> bool:

@@ -14,7 +14,7 @@ from planner.catalog.paths import data_dir
 from planner.files import csv_text, finish, write_all
 from planner.performance.benches import FOLDER
 from planner.performance.calibration import Calibration, dumps, read_calibration, to_json
-from planner.performance.learning import fit_of, log_errors, measured_files, read_runs
+from planner.performance.refit import fit_of, log_errors, measured_files, read_runs
 from planner.performance.rows import Reader, Run
 from planner.performance.tables import read_table
 from planner.reading import fault

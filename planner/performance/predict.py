@@ -20,7 +20,7 @@ from planner.performance.intervals import Spread, basis, spread
 from planner.performance.machine import FORMATS, format_run
 from planner.performance.memory import capacity_gib, least_of_states, least_recompute, memory
 from planner.performance.memory_layout import GIB
-from planner.performance.mixing import mix
+from planner.performance.mixture import mix
 from planner.performance.rows import Reader, Run, layouts_as_run, layouts_of
 from planner.performance.steptime import step_time
 from planner.units import PlannerError
@@ -65,7 +65,7 @@ def _leads_with_no_room(why: str) -> bool:
 def predict_run(run: Run, calibration: Calibration) -> Prediction:
     """Throughput and memory of one run; a recompute that is not stated is the least with which it fits.
 
-    What it leaves open of layout and conditions is mixed over (`mixing`); `run` is then the likeliest candidate.
+    What it leaves open of layout and conditions is mixed over (`mixture`); `run` is then the likeliest candidate.
 
     Raises
     ------

@@ -15,15 +15,15 @@ from planner.performance.columns import COLUMNS, nearly, quoted
 from planner.performance.conditions import stated_conditions
 from planner.performance.framework_table import ANY, framework_names
 from planner.performance.gpu_names import accelerator_written, chip_of, parts_of_chip
-from planner.performance.recipes import stated_recipe
 from planner.performance.stacks import stack_of
+from planner.performance.vendor_recipes import stated_recipe
 from planner.spec.hardware import Accelerator, Hardware, joined_in
 from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.adapters import targets
 from planner.workload.counts import parameter_counts
-from planner.workload.zoo import find_model, plain_name
+from planner.workload.model_catalog import find_model, plain_name
 
 NAME_WORDS = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
 MOST_PARAMETERS = 10**15

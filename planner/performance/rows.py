@@ -12,11 +12,11 @@ import numpy as np
 
 from planner.catalog import Catalog
 from planner.performance.arrays import Layouts, Setting
-from planner.performance.assumed import assumptions
 from planner.performance.cells import MOST_OF_ANYTHING, MOST_TEXT, Cells
 from planner.performance.columns import TOO_MANY
 from planner.performance.conditions import stated_sequence_parallel
 from planner.performance.framework_table import before_flash
+from planner.performance.row_assumptions import assumptions
 from planner.performance.row_settings import alike, check_network, stated_setting
 from planner.performance.stacks import stack_of
 from planner.spec.layout import RECOMPUTE, Layout
@@ -25,7 +25,7 @@ from planner.words import say
 DEGREES = frozenset(("tp", "pp", "dp"))
 MOST_TENSOR_PARALLEL = 8
 STATED_RIGHT = ("n_layers", "hidden", "n_heads", "vpp", "ep", "micro_batch", "grad_accum")  # even if they go unused
-#: Columns that say how a run was laid out: what one of them leaves open is predicted over (`mixing`).
+#: Columns that say how a run was laid out: what one of them leaves open is predicted over (`mixture`).
 LAYOUT_COLUMNS = (
     "tp", "pp", "dp", "cp", "ep", "zero_or_fsdp", "sequence_parallel", "recompute", "micro_batch", "grad_accum",
     "global_batch_samples",

@@ -11,8 +11,8 @@ from planner.performance.arrays import Setting
 from planner.performance.conditions import is_fused
 from planner.performance.framework_table import before_flash, stack_words
 from planner.performance.rates import Context
-from planner.performance.recipes import has_recipes, recipe_of, release_numbers
 from planner.performance.residual import Place
+from planner.performance.vendor_recipes import has_recipes, recipe_of, release_numbers
 from planner.spec.model import ModelSpec
 from planner.workload.counts import parameter_counts
 

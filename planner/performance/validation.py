@@ -14,7 +14,8 @@ from planner.performance.arrays import BoolArray, FloatArray
 from planner.performance.calibration import Calibration
 from planner.performance.fitting import fit
 from planner.performance.intervals import spread
-from planner.performance.learning import (
+from planner.performance.mixture import both, is_open, mix
+from planner.performance.refit import (
     KEYS,
     NAMELESS,
     held_out,
@@ -24,7 +25,6 @@ from planner.performance.learning import (
     sort_runs,
     uncalibrated,
 )
-from planner.performance.mixing import both, is_open, mix
 from planner.performance.rows import Run
 from planner.performance.stacks import kind_of, release_year
 from planner.units import PlannerError
@@ -107,7 +107,7 @@ def judge(
 
 
 def _mixed(judged: Judged, calibrations: Sequence[Calibration]) -> Judged:
-    """The same, with rows that leave something open predicted over what is plausible (`mixing`)."""
+    """The same, with rows that leave something open predicted over what is plausible (`mixture`)."""
     errors, sigma, runs = judged.errors.copy(), judged.sigma.copy(), list(judged.runs)
     for i, (run, calibration) in enumerate(zip(judged.runs, calibrations, strict=True)):
         if not is_open(run):

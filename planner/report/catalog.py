@@ -13,7 +13,7 @@ from planner.reading.names import did_you_mean
 from planner.report.layout import Page, bullets, columns, hanging, heads
 from planner.units import PlannerError, format_number
 from planner.words import phrase, said, say
-from planner.workload.zoo import load_model, model_names
+from planner.workload.model_catalog import load_model, model_names
 
 Row = Mapping[str, Any]
 WIDE = 110  # columns from which a price's cloud, instance, region and terms have a column each

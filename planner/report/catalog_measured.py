@@ -11,7 +11,7 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.facts import SHIPPED
 from planner.performance.arrays import Setting
 from planner.performance.gpu_names import accelerator_written
-from planner.performance.learning import measured_files
+from planner.performance.refit import measured_files
 from planner.performance.rows import Run, read_run
 from planner.performance.tables import read_table
 from planner.report.layout import Page, columns, heads, wrap

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from planner.catalog.ages import MARK_AFTER_DAYS, SAY_AFTER_DAYS, price_age
 from planner.catalog.catalog import Catalog
 from planner.catalog.diff import PriceChange
 from planner.catalog.importing import Import
+from planner.catalog.price_ages import MARK_AFTER_DAYS, SAY_AFTER_DAYS, price_age
 from planner.reading.names import did_you_mean
 from planner.report.layout import Page, bullets, columns, heads, wrap
 from planner.units import PlannerError, format_number

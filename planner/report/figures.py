@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from planner.catalog.ages import oldest, price_age
+from planner.catalog.price_ages import oldest, price_age
 from planner.money import Money, writing
 from planner.results.plan import OfferRef, Plan
 from planner.units import format_number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from planner.catalog.ages import MARK_AFTER_DAYS, price_age
+from planner.catalog.price_ages import MARK_AFTER_DAYS, price_age
 from planner.money import GPU_HOURS, writing
 from planner.report.figures import (
     Scale,

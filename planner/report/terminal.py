@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.money import in_its_money
-from planner.report import plan_sections, short
+from planner.report import one_screen, plan_sections
 from planner.report.buying import buying_lines
 from planner.report.evidence import evidence as evidence_sections
 from planner.report.figures import amount_writer, rate_sentence
@@ -76,7 +76,7 @@ def optimization_table(
     page = Page(width, colour)
     if not (full or show):
         if answer.plan is not None:
-            return short.on_a_screen(answer, answer.plan, today, page)
+            return one_screen.on_a_screen(answer, answer.plan, today, page)
         return _joined(_refusal(answer, page), [*_why_not(answer, page), _warned(answer, page)], page)
     opening = (
         _refusal(answer, page) if answer.plan is None else plan_sections.headline(answer.plan, answer, today, page)

@@ -2,7 +2,7 @@
 
 `catalogs/runs/published.csv` holds the runs. No fit reads it. Whatever the fit knows of a run's own site is taken out
 before the run is predicted; what was measured elsewhere, earlier or later, is not. What a run does not state is
-predicted over what is plausible: layouts by `mixing`, GPUs by how many tokens of a step each had elsewhere.
+predicted over what is plausible: layouts by `mixture`, GPUs by how many tokens of a step each had elsewhere.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.fitting import fit
-from planner.performance.learning import measured_files, read_runs, uncalibrated
-from planner.performance.mixing import mix
+from planner.performance.mixture import mix
 from planner.performance.predict import predict_run
+from planner.performance.refit import measured_files, read_runs, uncalibrated
 from planner.performance.rows import DEGREES, Run, read_run
 from planner.reading import read_csv
 from planner.risk.completion import completion

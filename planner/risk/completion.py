@@ -14,7 +14,7 @@ import numpy as np
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.results.plan import Overhead
 from planner.risk import factor
-from planner.risk.cut import SHARES, Cut, change, delay_nodes, expected, with_none
+from planner.risk.checkpoint_segments import SHARES, Cut, change, delay_nodes, expected, with_none
 from planner.risk.hazard import Hazard
 
 _AWAY = 1.3  # standard deviations of the step time's factor from its median at which times are looked at anew

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.risk.market import GIVEN_UP
+from planner.risk.spot_market import GIVEN_UP
 
 
 @dataclass(frozen=True, slots=True)

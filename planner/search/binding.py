@@ -15,12 +15,12 @@ from planner.results.answers import Binding
 from planner.results.plan import Plan
 from planner.search.candidates import Pick
 from planner.search.engine import solve
-from planner.search.goals import View, find
+from planner.search.objectives import View, find
 from planner.search.plans import make_plan
 from planner.search.pools import unfit_parts
+from planner.search.pruning import Limits
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
-from planner.search.tally import Limits
 from planner.words import say
 from planner.workload.counts import parameter_counts
 from planner.workload.learning import starts_from, token_multiplier

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from planner.catalog import Catalog
 from planner.performance.calibration import Calibration
-from planner.search.most import most_training
+from planner.search.most_training import most_training
 from planner.search.own_runs import calibrated_by_own_runs
 from planner.search.search_space import search_space
 from planner.search.search_state import SearchState

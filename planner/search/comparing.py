@@ -14,11 +14,11 @@ from planner.performance.calibration import Calibration
 from planner.results.answers import Comparison, Difference, Optimization, Provenance, Side
 from planner.results.plan import Plan
 from planner.search.building import build
-from planner.search.goals import Goal, View, find
+from planner.search.comparison_factors import READINGS, cost_factors, gpu_hours, time_factors
 from planner.search.infeasible import reason_of
+from planner.search.objectives import Goal, View, find
 from planner.search.optimum import provenance_of, scenario_goal, unit_of
 from planner.search.plans import make_plan
-from planner.search.readings import READINGS, cost_factors, gpu_hours, time_factors
 from planner.search.search_state import SearchState
 from planner.search.simplicity import plain
 from planner.search.whatif import break_even_price, break_even_speed

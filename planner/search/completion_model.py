@@ -15,7 +15,7 @@ from planner.results.plan import Overhead
 from planner.risk.completion import NO_OVERHEAD, Completion, completion, undisturbed_spreads
 from planner.risk.factor import quantile
 from planner.risk.hazard import Hazard
-from planner.risk.market import Market, market_completion
+from planner.risk.spot_market import Market, market_completion
 
 DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
 _KEPT = 3  # answers of runs that were asked for last

@@ -8,8 +8,8 @@ from dataclasses import replace
 from planner.performance.arrays import OWN_SITE, Conditions, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import TUNINGS, is_fused, is_unfused
-from planner.performance.recipes import has_recipes
 from planner.performance.stacks import stack_of
+from planner.performance.vendor_recipes import has_recipes
 from planner.spec.scenario import Scenario
 from planner.words import say
 

@@ -19,7 +19,7 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.performance.steptime import stage_s
 from planner.search.candidates import Found, first_of_each, nothing
 from planner.search.layout_space import SLICE, UNLIMITED_MICRO_BATCHES, LayoutSpace
-from planner.search.tally import MEMORY, SPARED, Limits, Tally
+from planner.search.pruning import MEMORY, SPARED, Limits, Tally
 
 SHARES = 16  # of all layers, to which a bound knows those recomputed
 SEEDS = 2  # intervals a cell that are looked at first, for a good incumbent

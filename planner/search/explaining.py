@@ -15,9 +15,9 @@ from planner.search.binding import bindings
 from planner.search.building import build, build_like
 from planner.search.completion_model import DECILE
 from planner.search.explanation import Explanation, Near, Tolerance, Worth
-from planner.search.goals import Goal, View, find
 from planner.search.infeasible import what_would_do
-from planner.search.most import Build, Most, ends_at, most_training, wants_most
+from planner.search.most_training import Build, Most, ends_at, most_training, wants_most
+from planner.search.objectives import Goal, View, find
 from planner.search.optimum import asked, provenance_of, scenario_goal, simplest_alike, solve
 from planner.search.plans import make_plan
 from planner.search.search_state import SearchState

@@ -15,11 +15,11 @@ from planner.results.answers import SCHEMA_VERSION, Document, Provenance
 from planner.results.plan import Plan
 from planner.search.building import build
 from planner.search.candidates import Pick
-from planner.search.choose import SharedLimit, choose
 from planner.search.frontiers import undominated_cells
-from planner.search.goals import Goal, View, aiming_at
 from planner.search.infeasible import reason_of
-from planner.search.most import least_of
+from planner.search.joint_choice import SharedLimit, choose
+from planner.search.most_training import least_of
+from planner.search.objectives import Goal, View, aiming_at
 from planner.search.optimum import provenance_of, scenario_goal
 from planner.search.plans import make_plan
 from planner.search.prices import PlanCost, plan_cost

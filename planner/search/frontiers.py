@@ -14,11 +14,11 @@ from planner.performance.calibration import Calibration
 from planner.results.answers import Frontier
 from planner.search.binding import warnings_of
 from planner.search.building import build
-from planner.search.goals import Goal, View, aiming_at, find, order_keys, tally_unvisited
+from planner.search.objectives import Goal, View, aiming_at, find, order_keys, tally_unvisited
 from planner.search.optimum import asked, certify, defaults_of, provenance_of
 from planner.search.plans import make_plan
+from planner.search.pruning import SLACK, Limits, Tally
 from planner.search.search_state import CELLS_TOGETHER
-from planner.search.tally import SLACK, Limits, Tally
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Scenario
 

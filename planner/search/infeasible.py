@@ -10,8 +10,8 @@ from planner.performance.framework_table import frameworks, frameworks_for
 from planner.performance.frameworks import why_no_layout
 from planner.results.answers import Alternative, Infeasible
 from planner.scenario.sections import PRECISIONS
-from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.memory_relaxations import lacking
+from planner.search.objectives import Goal, View, aiming_at, find
 from planner.search.plans import make_plan
 from planner.search.pools import no_units, unfit_reasons
 from planner.search.relaxations import relaxations

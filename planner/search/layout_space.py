@@ -17,8 +17,8 @@ from planner.performance.steptime import data_parallel_s, message_s, optimizer_s
 from planner.search.batches import BatchSpace
 from planner.search.candidates import Found
 from planner.search.layouts import LayoutTable
-from planner.search.open_ends import spread_out
-from planner.search.run import Run
+from planner.search.open_dimensions import spread_out
+from planner.search.run_length import Run
 from planner.spec.scenario import IntChoice
 
 UNLIMITED_MICRO_BATCHES = 1 << 20  # as grad_accum: every pipeline is full

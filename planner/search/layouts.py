@@ -11,7 +11,7 @@ from planner.performance.arrays import STATED_NOTHING, BoolArray, Conditions, Fl
 from planner.performance.frameworks import framework, least_dp, legal
 from planner.performance.layout_choices import interleaves, layout_axes
 from planner.search.batches import BatchSpace
-from planner.search.open_ends import (
+from planner.search.open_dimensions import (
     FULL,
     divisor_counts,
     every_divisor,

@@ -10,8 +10,8 @@ import numpy as np
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.results.answers import Change
 from planner.search.building import build_like
-from planner.search.goals import Goal, View, find
 from planner.search.layout_space import LayoutSpace
+from planner.search.objectives import Goal, View, find
 from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal
 from planner.spec.scenario import MOST_GPUS, LayoutBounds, Scenario

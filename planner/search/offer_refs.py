@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from planner.catalog.quoted import commits
+from planner.catalog.own_prices import commits
 from planner.results.plan import OfferRef
 from planner.spec.hardware import Offer
 

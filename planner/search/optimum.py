@@ -11,22 +11,22 @@ from planner.catalog import Catalog
 from planner.money import USD, in_its_money
 from planner.performance.calibration import Calibration
 from planner.results.answers import Alternative, Certificate, Default, GivenUp, Optimization, Provenance, StatedGoal
-from planner.scenario.asked import asked_values
+from planner.scenario.request import asked_values
 from planner.search.binding import bindings, warnings_of
 from planner.search.building import build, build_like
 from planner.search.candidates import Found, Pick, complexity, first_of_each
-from planner.search.choose import choose, undominated
 from planner.search.completion_model import DECILE
 from planner.search.conditions import conditions_taken
-from planner.search.goals import Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
-from planner.search.most import ends_at, most_training, wants_most
+from planner.search.joint_choice import choose, undominated
+from planner.search.most_training import ends_at, most_training, wants_most
+from planner.search.objectives import Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.plans import make_plan
+from planner.search.pruning import MEMORY, MORE_EXPENSIVE, Tally
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.search.simplicity import plain, simplest
-from planner.search.space import space_of
-from planner.search.tally import MEMORY, MORE_EXPENSIVE, Tally
+from planner.search.space_statement import space_of
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Budget, Objective, Scenario
 from planner.units import PlannerError

@@ -9,7 +9,7 @@ import numpy as np
 
 from planner.catalog import Catalog, eligible_offers
 from planner.performance.calibration import Calibration, UserPoint, with_user_measurements
-from planner.search.goals import Goal, View, find
+from planner.search.objectives import Goal, View, find
 from planner.search.search_space import search_space
 from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer

@@ -31,12 +31,12 @@ from planner.results.plan import (
 from planner.risk.completion import Completion
 from planner.search.candidates import Pick
 from planner.search.completion_model import DECILE
-from planner.search.goals import within_cost
+from planner.search.objectives import within_cost
 from planner.search.offer_refs import offer_ref
 from planner.search.pools import spare_nodes
 from planner.search.prices import PlanCost, Rates, plan_cost
 from planner.search.reliability import gpu_hours, reliability
-from planner.search.run import FORWARD_SHARE
+from planner.search.run_length import FORWARD_SHARE
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer

@@ -23,14 +23,14 @@ from planner.performance.model_parts import approximated_part
 from planner.results.plan import Takings
 from planner.risk.failures import NOT_SPOT, Interruptions, interruption_rate, takings
 from planner.search.conditions import conditions_of
-from planner.search.money import paid_time
 from planner.search.prices import in_order_of_price
+from planner.search.run_cost import paid_time
 from planner.spec.billing import PaidTime
 from planner.spec.hardware import Accelerator, Hardware, Offer
 from planner.spec.scenario import Risk, Scenario
 from planner.units import PlannerError
 from planner.words import Sentence, say
-from planner.workload.zoo import plain_name
+from planner.workload.model_catalog import plain_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from planner.performance.arrays import FloatArray, IntArray
 from planner.results.plan import Billing, Quantiles
 from planner.risk.completion import Completion
-from planner.search.money import HOUR_S, Costs
+from planner.search.run_cost import HOUR_S, Costs
 from planner.spec.hardware import Offer
 
 _FACTORS = 129  # equally likely step-time factors of a run whose price is spread

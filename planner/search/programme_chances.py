@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 
 from planner.performance.arrays import FloatArray
-from planner.performance.jointly import Together
+from planner.performance.shared_error import Together
+from planner.risk.checkpoint_segments import SHARES
 from planner.risk.completion import Completion
-from planner.risk.cut import SHARES
 from planner.search.prices import PlanCost
 
 DAY_S = 86400.0

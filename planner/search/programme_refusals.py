@@ -10,8 +10,8 @@ import numpy as np
 
 from planner.search.calendar import Calendar, Schedule, Task, makespan, total_cost
 from planner.search.calendar_milp import solve
-from planner.search.goals import Goal
 from planner.search.infeasible import reason_of
+from planner.search.objectives import Goal
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_shared import limits_of
 from planner.search.programmes import (

@@ -10,7 +10,7 @@ import numpy as np
 from planner.catalog import Catalog
 from planner.performance.calibration import Calibration
 from planner.search.building import build
-from planner.search.goals import Goal, View, find
+from planner.search.objectives import Goal, View, find
 from planner.search.pools import node_range
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
 from planner.search.search_state import SearchState

@@ -17,7 +17,7 @@ import numpy as np
 
 from planner.catalog import Catalog
 from planner.performance.calibration import Calibration
-from planner.performance.jointly import together
+from planner.performance.shared_error import together
 from planner.results.answers import Default, Provenance, StatedGoal
 from planner.search.calendar import (
     Calendar,

@@ -13,7 +13,7 @@ from planner.results.answers import Change
 from planner.scenario.written import COST, TIME, WrittenBudget
 from planner.search import memory_relaxations
 from planner.search.building import build_like
-from planner.search.goals import Goal, View, find
+from planner.search.objectives import Goal, View, find
 from planner.search.plans import make_plan
 from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of

@@ -13,8 +13,8 @@ from planner.risk.completion import Completion
 from planner.risk.failures import GB, checkpoint_bytes, replacement_s
 from planner.search.candidates import Pick
 from planner.search.completion_model import DECILE
-from planner.search.money import HOUR_S
 from planner.search.pools import spare_nodes
+from planner.search.run_cost import HOUR_S
 from planner.search.search_state import SearchState
 from planner.spec.scenario import Risk
 from planner.workload.adapters import trained_parameters

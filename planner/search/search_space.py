@@ -21,14 +21,14 @@ from planner.performance.stacks import place_of
 from planner.results.plan import Buying
 from planner.risk.failures import hazards, replacement_s
 from planner.risk.hazard import Hazard
-from planner.risk.market import Market
+from planner.risk.spot_market import Market
 from planner.search.batches import BatchSpace
 from planner.search.buying import buying_of
-from planner.search.counted import counted
-from planner.search.money import Costs
+from planner.search.counted_hours import counted
 from planner.search.pools import Pool, gather, node_range, spare_nodes
 from planner.search.prices import Rates, price_range
-from planner.search.run import Run, critical_of, run_of
+from planner.search.run_cost import Costs
+from planner.search.run_length import Run, critical_of, run_of
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Risk, Scenario
 from planner.workload.adapters import trained_parameters

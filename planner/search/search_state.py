@@ -24,10 +24,10 @@ from planner.search.completion_model import CompletionModel, completion_model
 from planner.search.engine import Tighten, solve
 from planner.search.layout_space import LayoutSpace
 from planner.search.layouts import LayoutTable, layout_table
-from planner.search.money import HOUR_S
 from planner.search.prices import Rates, chance, cost_line, quantile
+from planner.search.pruning import Limits, Tally
+from planner.search.run_cost import HOUR_S
 from planner.search.search_space import SearchSpace
-from planner.search.tally import Limits, Tally
 from planner.spec.hardware import Hardware
 
 CELLS_TOGETHER = 32  # GPU counts of one layout space that are searched in one pass

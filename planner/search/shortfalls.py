@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.search.goals import Goal, View, find
+from planner.search.objectives import Goal, View, find
 from planner.search.search_state import SearchState
 from planner.spec.scenario import Scenario
 

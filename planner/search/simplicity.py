@@ -16,10 +16,10 @@ import numpy as np
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.search.candidates import Found, Pick, first_of_each
 from planner.search.engine import each_within
-from planner.search.goals import View
 from planner.search.layout_space import LayoutSpace
+from planner.search.objectives import View
+from planner.search.pruning import SLACK
 from planner.search.search_state import SearchState
-from planner.search.tally import SLACK
 
 #: What counts as simpler, the most telling first; docs/search.md gives the same list.
 ORDER = (

@@ -15,9 +15,9 @@ from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
 from planner.search.building import build, build_like
 from planner.search.calendar import Choice
-from planner.search.choose import undominated
 from planner.search.frontiers import undominated_cells
-from planner.search.goals import Goal, View, aiming_at, find, objective_goal
+from planner.search.joint_choice import undominated
+from planner.search.objectives import Goal, View, aiming_at, find, objective_goal
 from planner.search.optimum import scenario_goal
 from planner.search.pools import node_range
 from planner.search.programme_shared import Shared

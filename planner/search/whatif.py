@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from planner.search.goals import Goal, View, find
+from planner.search.objectives import Goal, View, find
 from planner.search.search_state import SearchState
 
 WIDEST = 64.0  # a factor beyond which nobody asks

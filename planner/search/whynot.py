@@ -11,7 +11,7 @@ from planner.performance.arrays import BoolArray
 from planner.results.plan import Plan
 from planner.search.building import build_like
 from planner.search.explanation import WhyNot
-from planner.search.goals import Goal, View, aiming_at, find
+from planner.search.objectives import Goal, View, aiming_at, find
 from planner.search.optimum import scenario_goal
 from planner.search.plans import make_plan
 from planner.search.search_space import SearchSpace

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.interop.resolve import read_scenario
+from planner.interop.referenced_data import read_scenario
 from planner.money import USD, Money, money_of
 from planner.results.row import Value
 from planner.scenario.overrides import Varied

@@ -6,7 +6,7 @@ does not pay for it.
 
 from planner.workload.counts import ParameterCounts, padded_vocab, parameter_counts
 from planner.workload.flops import Flops, flops_per_token, neox_logged_flops
-from planner.workload.zoo import load_model, model_from_mapping, model_names
+from planner.workload.model_catalog import load_model, model_from_mapping, model_names
 
 __all__ = [
     "Flops",

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog import eligible_offers, load_catalog
-from planner.catalog.ages import price_age
 from planner.catalog.diff import price_changes
 from planner.catalog.energy import carbon_intensity, energy_use
 from planner.catalog.ownership import owned_usd_per_gpu_hour, reserved_discount
+from planner.catalog.price_ages import price_age
 from planner.spec.scenario import Cluster, OwnCluster
 from planner.units import PlannerError
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import Ran
 
 from planner.files import write_all
-from planner.performance.learning import measured_files, read_runs
 from planner.performance.overlays import add_rows, known_runs, read_table, runs_of
+from planner.performance.refit import measured_files, read_runs
 
 HEADER = "model,framework,version_or_date,gpu,gpus,precision,seq_len,global_batch_samples,micro_batch,tp,pp,recompute"
 ROWS = f"""{HEADER},tokens_per_s_per_gpu

@@ -19,7 +19,7 @@ from test_probe_tables import output
 import planner as package
 from planner.interop.probe_folder import PlannedRun, measured
 from planner.interop.probes import run_of
-from planner.performance.learning import step_seconds
+from planner.performance.refit import step_seconds
 from planner.results.answers import Alternative, Optimization, StatedGoal
 from planner.results.plan import Quantiles
 from planner.units import PlannerError

@@ -9,7 +9,7 @@ from planner.interop.exporting import export_files
 from planner.performance.framework_table import framework, frameworks
 from planner.performance.model_parts import PARTS, approximated_part, missing_part, own_model, without_pipeline
 from planner.units import PlannerError
-from planner.workload.zoo import load_model, model_names
+from planner.workload.model_catalog import load_model, model_names
 
 #: Of each kind that is shipped: parallel residual, biases, ALiBi, Llama's, QK norm, experts with and without latent
 #: attention, windows and sinks, squared ReLU.

@@ -34,13 +34,13 @@ from planner.performance.framework_table import MemoryConstants
 from planner.performance.frameworks import framework, stages_run
 from planner.performance.memory import memory
 from planner.performance.memory_states import gradient_type
-from planner.performance.recipes import Recipe
+from planner.performance.vendor_recipes import Recipe
 from planner.results.answers import Optimization
 from planner.results.plan import MemoryGiB, RunConditions
 from planner.spec.hardware import Hardware
 from planner.spec.layout import RECOMPUTE
 from planner.units import PlannerError
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "interop.md"
 TABLES: dict[str, tuple[Assumption, ...]] = {

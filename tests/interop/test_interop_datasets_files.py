@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from planner.interop.datasets import MAGIC, epochs_of_map, read_index, read_index_map, split_documents
 from planner.interop.neox_logs import parse_data_log, read_data_log
-from planner.interop.resolve import resolve, resolve_source
+from planner.interop.referenced_data import resolve, resolve_source
 from planner.scenario import load_scenario
 from planner.spec.scenario import DataSource
 from planner.units import PlannerError

@@ -31,7 +31,7 @@ from planner.tracking.progress import progress
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 STRANGE = [None, 0, -1, 1e308, float("nan"), float("inf"), "x", [], {}, True, 10**30, [1], 1e-320]

@@ -26,7 +26,7 @@ from planner.interop.quoting import commented, printable, shell_path, shell_word
 from planner.results.answers import Alternative, Binding, Default, Optimization, Trained
 from planner.results.plan import EpochSchedule, Plausibility
 from planner.units import PlannerError
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 COMBINATIONS = [
     ("gpt-neox", "neox"),

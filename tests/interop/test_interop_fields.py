@@ -19,7 +19,7 @@ from planner.interop.exporting import export_files
 from planner.interop.fields import Field, nested, planned, yaml_lines
 from planner.interop.imported import Imported
 from planner.interop.importing import import_files
-from planner.interop.kinds import by_name, table_of_keys
+from planner.interop.key_kinds import by_name, table_of_keys
 from planner.interop.megatron_assumptions import MEGATRON
 from planner.interop.megatron_fields import EXPERTS, LATENT, MODEL
 from planner.interop.nanotron_assumptions import TABLE as NANOTRON

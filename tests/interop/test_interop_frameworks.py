@@ -35,7 +35,7 @@ from planner.results.answers import Optimization
 from planner.scenario.sections import FRAMEWORKS
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "frameworks.md"
 SHELLCHECK = shutil.which("shellcheck")

@@ -18,7 +18,7 @@ from planner.results.answers import Trained
 from planner.scenario import load_scenario
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
-from planner.workload.zoo import model_from_mapping
+from planner.workload.model_catalog import model_from_mapping
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "interop"
 NEOX_20B = [FIXTURES / "neox" / "20B.yml", FIXTURES / "neox" / "20B_data.yml"]

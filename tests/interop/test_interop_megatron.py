@@ -18,7 +18,7 @@ from planner.interop.megatron_keys import DECIDING, known_options
 from planner.results.answers import Trained
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
-from planner.workload.zoo import model_from_mapping
+from planner.workload.model_catalog import model_from_mapping
 
 SCRIPTS = Path(__file__).parents[1] / "fixtures" / "interop" / "megatron"
 SHAPE = "--num-layers 4 --hidden-size 64 --num-attention-heads 4 --micro-batch-size 2 --seq-length 128 --bf16"

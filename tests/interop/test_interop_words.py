@@ -9,7 +9,7 @@ import pytest
 
 from planner.interop.deepspeed_assumptions import DEEPSPEED
 from planner.interop.hf_families import REFUSED
-from planner.interop.kinds import table_of_keys
+from planner.interop.key_kinds import table_of_keys
 from planner.interop.megatron import import_megatron
 from planner.interop.megatron_keys import DECIDING
 from planner.interop.nanotron_assumptions import TABLE as NANOTRON

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from measured_cases import RUNS
 
-from planner.performance.learning import KEYS
 from planner.performance.loading import load_calibration
+from planner.performance.refit import KEYS
 from planner.performance.stacks import kind_of
 from planner.performance.validation import Judged, by_source, report, subset
 

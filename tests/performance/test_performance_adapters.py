@@ -10,9 +10,9 @@ import pytest
 from planner.catalog import load_catalog
 from planner.performance.arrays import Layouts, Memory, Setting
 from planner.performance.intervals import basis, spread
-from planner.performance.learning import learn
 from planner.performance.loading import load_calibration
 from planner.performance.memory import memory, memory_affine
+from planner.performance.refit import learn
 from planner.performance.rows import layouts_of, read_run
 from planner.performance.steptime import step_time
 from planner.units import PlannerError

@@ -30,7 +30,11 @@ from planner.performance.intervals import (
     label_spreads,
     spread,
 )
-from planner.performance.learning import (
+from planner.performance.loading import load_calibration
+from planner.performance.overlays import add_rows, read_rows, refit
+from planner.performance.predict import predict_rows
+from planner.performance.rates import design
+from planner.performance.refit import (
     KEYS,
     by_configuration,
     digest,
@@ -41,10 +45,6 @@ from planner.performance.learning import (
     read_runs,
     uncalibrated,
 )
-from planner.performance.loading import load_calibration
-from planner.performance.overlays import add_rows, read_rows, refit
-from planner.performance.predict import predict_rows
-from planner.performance.rates import design
 from planner.performance.residual import Place, covariance, shared
 from planner.performance.rows import Run
 from planner.performance.stacks import context_of

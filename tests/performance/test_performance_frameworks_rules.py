@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from planner.performance.arrays import Layouts
 from planner.performance.frameworks import framework, frameworks, legal, why_illegal
 from planner.units import PlannerError
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 NEOX_20B = {"tp": 2, "pp": 4, "dp": 12, "zero_stage": 1, "recompute": 2, "micro_batch": 4, "grad_accum": 32}
 BASE = {

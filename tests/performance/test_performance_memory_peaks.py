@@ -92,9 +92,9 @@ def test_pytorchs_own_peaks_of_fsdp2_are_met_too():
 
 
 def test_no_run_of_the_catalog_that_ran_is_refused():
-    from planner.performance.learning import measured_files
     from planner.performance.loading import load_calibration
     from planner.performance.predict import predict_rows
+    from planner.performance.refit import measured_files
     from planner.performance.tables import read_table
 
     refused, silent = set(), set()

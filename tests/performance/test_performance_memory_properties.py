@@ -15,7 +15,7 @@ from planner.performance.frameworks import framework, legal
 from planner.performance.memory import capacity_gib, fits, largest_micro_batch, least_recompute, memory, memory_affine
 from planner.performance.memory_layout import layout_memory
 from planner.spec.hardware import Accelerator, Hardware
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 GPU = Accelerator("h100", "H100", "nvidia", "SXM5", "hopper", 80.0, 3350.0, {"bf16": 989.0}, {}, 450.0, 8, 700.0)
 HGX = Hardware("h100", 8, 8, 450.0, 3200.0, "infiniband")

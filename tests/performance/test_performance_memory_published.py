@@ -13,7 +13,7 @@ from planner.performance.arrays import Conditions, Layouts, Setting
 from planner.performance.frameworks import why_illegal
 from planner.performance.memory import capacity_gib, fits, memory
 from planner.spec.hardware import Hardware
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 
 def docs() -> str:

@@ -8,7 +8,7 @@ import pytest
 from planner.performance.framework_table import framework
 from planner.performance.memory_layout import by_stage
 from planner.performance.memory_shapes import memory_shapes
-from planner.performance.stages import even, in_flight_limit, stage_layers
+from planner.performance.pipeline_stages import even, in_flight_limit, stage_layers
 from planner.spec.model import MLASpec, ModelSpec, MoESpec
 
 GPT = ModelSpec("gpt", layers=4, hidden=1024, heads=16, kv_heads=16, head_dim=64, ffn=4096, vocab=50257)

@@ -12,10 +12,10 @@ from measured_cases import RUNS
 
 from planner.catalog import load_catalog
 from planner.performance import next_runs as module
-from planner.performance.learning import log_errors
 from planner.performance.loading import load_calibration
 from planner.performance.next_runs import next_runs, posterior
 from planner.performance.rates import design
+from planner.performance.refit import log_errors
 from planner.performance.residual import covariance
 from planner.performance.rows import Run
 from planner.performance.stacks import context_of, place_of

@@ -19,7 +19,7 @@ from planner.risk.failures import checkpoint_bytes
 from planner.scenario.sections import OFFLOADS
 from planner.scenario.sections import OPTIMIZERS as NAMES
 from planner.units import PlannerError
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 RUN = {
     "model": "llama3-8b", "framework": "megatron", "seq_len": "4096", "gpu": "h100-sxm5-80gb", "gpus": "8", "tp": "2",

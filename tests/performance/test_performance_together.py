@@ -15,10 +15,10 @@ from planner.performance import predict
 from planner.performance.arrays import Layouts, Memory, Setting
 from planner.performance.columns import COLUMNS
 from planner.performance.frameworks import frameworks, why_each_illegal, why_illegal
-from planner.performance.learning import measured_files
 from planner.performance.loading import load_calibration
 from planner.performance.memory import memory
 from planner.performance.predict import predict_rows, predict_runs
+from planner.performance.refit import measured_files
 from planner.performance.rows import Reader, read_run
 from planner.performance.steptime import step_time
 from planner.performance.tables import read_table

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planner.performance.learning import measured_files, read_runs
 from planner.performance.loading import load_calibration
+from planner.performance.refit import measured_files, read_runs
 from planner.performance.validation import Judged, contests, judge, regret, report
 from planner.report.charts import save_chart
 from planner.report.validation import validation_figure, validation_table

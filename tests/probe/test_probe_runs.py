@@ -16,7 +16,7 @@ from planner.interop.probes import STEPS_LEAST, STEPS_MOST, launch_files, probes
 from planner.performance.memory import capacity_gib
 from planner.performance.stacks import place_of
 from planner.results.answers import Optimization
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 CATALOG, CALIBRATION = load_facts()
 

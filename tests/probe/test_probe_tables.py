@@ -17,8 +17,8 @@ from planner.api import load_facts
 from planner.interop.bench_tables import bench_of, best_matmul, read_collectives, read_matmuls
 from planner.interop.probes import run_of
 from planner.performance.benches import Bench, bench_table, network_busbw, read_benches, with_benches
-from planner.performance.learning import step_seconds
 from planner.performance.rates import site_parameter
+from planner.performance.refit import step_seconds
 from planner.units import PlannerError
 
 CATALOG, CALIBRATION = load_facts()

@@ -18,7 +18,7 @@ from planner.results.plan import Plan
 from planner.risk.replay import cost_of, run_of
 from planner.risk.simulation import simulate
 from planner.search.building import build
-from planner.search.study import three_levels
+from planner.search.proposal_study import three_levels
 
 CHANGES = {
     "as asked": {},

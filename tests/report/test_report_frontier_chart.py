@@ -265,7 +265,7 @@ for (const kind of ["error", "unhandledrejection", "securitypolicyviolation"])
   addEventListener(kind, e => faults.push(kind + " " + (e.message || e.violatedDirective)), true);</script>"""
 
 
-def driven(page, folder):
+def driven(page: str, folder: Path) -> Any:
     """What a page's scripts found, as a browser has it."""
     path = folder / "driven.html"
     path.write_text(page)

@@ -13,8 +13,8 @@ from proposal_cases import proposal
 
 from planner.catalog.paths import data_dir
 from planner.catalog.risk_facts import load_risk_facts
-from planner.performance.learning import measured_files
 from planner.performance.loading import load_calibration
+from planner.performance.refit import measured_files
 from planner.report.backtest import stored_backtest
 from planner.report.proposal.model import Paragraph
 from planner.risk.backtest import (
@@ -30,7 +30,7 @@ from planner.risk.backtest import (
 )
 from planner.risk.overhead import published
 from planner.workload.counts import parameter_counts
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 ROOT = Path(__file__).parents[2]
 ROWS = {row["run"]: row for row in published_rows()}

@@ -11,7 +11,7 @@ from planner.catalog.paths import scenarios_dir
 from planner.performance.framework_table import frameworks
 from planner.scenario import load_scenario, parse_any, parse_scenario
 from planner.scenario.sections import FRAMEWORK_NAMES
-from planner.search.money import paid_time
+from planner.search.run_cost import paid_time
 from planner.spec.programme import Programme
 from planner.spec.scenario import IntChoice, Scenario, Terms
 from planner.units import PlannerError

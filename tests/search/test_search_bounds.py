@@ -18,7 +18,7 @@ from planner.search.batches import batch_space
 from planner.search.layout_space import NEVER, LayoutSpace
 from planner.search.layouts import layout_table
 from planner.search.memory_relaxations import least_memory
-from planner.search.run import Run
+from planner.search.run_length import Run
 from planner.spec.hardware import Hardware
 from planner.spec.scenario import BatchRamp, DataSource, IntChoice, LayoutBounds
 from planner.units import PlannerError

@@ -21,10 +21,10 @@ from planner.report.terminal import optimization_table
 from planner.results.answers import Optimization
 from planner.risk.completion import Hazard, completion
 from planner.risk.failures import takings
-from planner.risk.market import Market, market_completion
 from planner.risk.replay import replay
 from planner.risk.simulation import SimulatedRun, simulate
-from planner.search.money import PaidTime
+from planner.risk.spot_market import Market, market_completion
+from planner.search.run_cost import PaidTime
 from planner.spec.scenario import Cluster, Quota, QuotedPrice, Risk
 from planner.units import PlannerError
 

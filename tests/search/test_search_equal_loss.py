@@ -10,7 +10,7 @@ from search_cases import Case, case
 
 from planner.performance.loading import load_calibration
 from planner.search import optimize
-from planner.search.run import EqualLoss
+from planner.search.run_length import EqualLoss
 from planner.spec.scenario import IntChoice
 from planner.units import PlannerError
 

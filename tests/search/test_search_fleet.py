@@ -13,8 +13,8 @@ from search_cases import case, narrowed, with_budget
 
 from planner.performance.loading import load_calibration
 from planner.search import Fleet, optimize_fleet
-from planner.search.choose import SharedLimit, choose, undominated, within
 from planner.search.fleets import quota_key
+from planner.search.joint_choice import SharedLimit, choose, undominated, within
 from planner.spec.scenario import Cluster, Objective, Quota, Risk, Scenario
 from planner.units import PlannerError
 

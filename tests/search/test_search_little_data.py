@@ -18,7 +18,7 @@ from planner.scenario import parse_scenario
 from planner.search.batches import batch_space
 from planner.search.building import build
 from planner.search.optimum import solve
-from planner.search.run import EqualLoss, Run
+from planner.search.run_length import EqualLoss, Run
 from planner.spec.scenario import DataSource, IntChoice
 from planner.workload import load_model
 from planner.workload.dataset import run_length

@@ -15,11 +15,11 @@ from planner.results.answers import Optimization
 from planner.results.plan import Plan
 from planner.search import frontier, optimize
 from planner.search.building import build
-from planner.search.goals import View
+from planner.search.objectives import View
 from planner.search.optimum import solve as search
 from planner.search.plans import make_plan
+from planner.search.pruning import MORE_EXPENSIVE
 from planner.search.search_state import SearchState
-from planner.search.tally import MORE_EXPENSIVE
 from planner.spec.layout import RECOMPUTE
 from planner.spec.scenario import LayoutBounds, Scenario
 from planner.units import PlannerError

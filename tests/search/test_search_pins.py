@@ -12,7 +12,7 @@ from search_cases import Case, MadeUpCatalog, accelerator, case
 from planner.performance.loading import load_calibration
 from planner.search.building import build
 from planner.search.optimum import solve
-from planner.search.space import pins
+from planner.search.space_statement import pins
 from planner.spec.layout import RECOMPUTE
 from planner.spec.scenario import Cluster, IntChoice, LayoutBounds, Training
 from planner.units import PlannerError

@@ -15,7 +15,7 @@ from programme_cases import lab, programme, stage
 import planner
 from planner.api.inputs import load_facts
 from planner.catalog.paths import data_dir, scenarios_dir
-from planner.performance.jointly import together
+from planner.performance.shared_error import together
 from planner.report.programme import programme_table
 from planner.search.calendar import chosen
 from planner.search.programme_answer import ProgrammeAnswer

@@ -16,7 +16,7 @@ from planner.search import compare, explain, frontier, optimize
 from planner.search.building import build
 from planner.search.explaining import MORE_USD
 from planner.search.explanation import Explanation
-from planner.search.goals import View, find
+from planner.search.objectives import View, find
 from planner.search.optimum import scenario_goal
 from planner.search.whatif import best_value, break_even_price, break_even_speed
 from planner.search.whynot import parse

@@ -14,14 +14,14 @@ from test_risk_completion import random_plans
 
 from planner.performance.loading import load_calibration
 from planner.results.answers import Optimization
-from planner.risk.market import Market, market_completion
 from planner.risk.replay import replay
 from planner.risk.simulation import SimulatedRun, simulate
+from planner.risk.spot_market import Market, market_completion
 from planner.search import Fleet, frontier, optimize, optimize_fleet
 from planner.search.building import build
-from planner.search.goals import Goal, View
-from planner.search.money import Costs
+from planner.search.objectives import Goal, View
 from planner.search.prices import PlanCost, Rates, in_order_of_price
+from planner.search.run_cost import Costs
 from planner.spec.billing import PaidTime
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Egress, Objective, Storage, Terms

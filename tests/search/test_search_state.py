@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from planner.catalog import load_catalog
-from planner.interop.resolve import read_scenario
+from planner.interop.referenced_data import read_scenario
 from planner.performance.loading import load_calibration
 from planner.search.building import build, build_like
 from planner.search.optimum import solve

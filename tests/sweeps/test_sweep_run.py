@@ -21,7 +21,7 @@ import pytest
 import planner.sweeps.run as running
 from planner import api, search
 from planner.catalog import load_catalog
-from planner.interop.resolve import read_scenario
+from planner.interop.referenced_data import read_scenario
 from planner.performance.loading import load_calibration
 from planner.report.sweep import csv_text, sweep_table
 from planner.sweeps.executors import dask, processes

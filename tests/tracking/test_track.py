@@ -32,7 +32,7 @@ from planner.tracking.ramp import course_of
 from planner.tracking.replan import continuation, remaining_scenario
 from planner.units import PlannerError
 from planner.words import speak
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 LAYOUT = {"tp": 1, "pp": 1, "dp": 8, "micro_batch": 4, "grad_accum": 8, "recompute": "none"}  # batch 256 on 8 GPUs
 

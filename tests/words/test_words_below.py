@@ -10,8 +10,8 @@ import pytest
 
 import planner
 from planner.catalog import load_catalog
-from planner.catalog.ages import price_age
-from planner.catalog.own import owned_offers
+from planner.catalog.own_machines import owned_offers
+from planner.catalog.price_ages import price_age
 from planner.catalog.prices import read_prices, said_date
 from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.framework_table import frameworks

@@ -10,7 +10,7 @@ from planner.units import PlannerError
 from planner.workload.adapters import adapter_counts, matrices, trained_parameters, training_flops
 from planner.workload.counts import parameter_counts
 from planner.workload.flops import flops_per_token
-from planner.workload.zoo import load_model
+from planner.workload.model_catalog import load_model
 
 QV = ("q_proj", "v_proj")
 OPT = ModelSpec(

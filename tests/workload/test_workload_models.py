@@ -8,7 +8,7 @@ import pytest
 
 from planner.units import PlannerError
 from planner.workload import load_model, model_from_mapping, model_names, parameter_counts
-from planner.workload.zoo import find_model, models_dir
+from planner.workload.model_catalog import find_model, models_dir
 
 # Counts that were published for a vocabulary padded for that many tensor-parallel ranks.
 TENSOR_PARALLEL = {"gpt-neox-20b": 2, "pythia-6.9b": 2, "pythia-12b": 4}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from planner.report.proposal.locale import Locale
 from planner.results.plan import Plan
-from planner.search.study import Choice, Study
+from planner.search.proposal_study import Choice, Study
 from planner.spec.hardware import Offer
 
 FASTER = 0.9  # of the time asked for: a plan that takes more is no other option

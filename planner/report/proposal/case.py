@@ -15,7 +15,7 @@ from planner.results.answers import Optimization
 from planner.results.plan import OfferRef, Plan
 from planner.risk.replay import Stress, run_of, stresses_of
 from planner.risk.simulation import simulate
-from planner.search.study import Choice, Study, Terms, time_at
+from planner.search.proposal_study import Choice, Study, Terms, time_at
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Scenario
 from planner.words import Sentence, worded

@@ -20,7 +20,7 @@ from planner.report.proposal.outlook import schedule_section
 from planner.report.proposal.risks import risks_section
 from planner.report.proposal.summary import ask_section, signature
 from planner.results.answers import Optimization
-from planner.search.study import study
+from planner.search.proposal_study import study
 from planner.spec.scenario import Scenario
 from planner.units import PlannerError
 from planner.words import say

@@ -13,10 +13,10 @@ from planner.report.proposal.case import Case
 from planner.report.proposal.frontier import spaced, window
 from planner.report.proposal.model import Ledger, PlanRow
 from planner.report.proposal.spread import curve, middle_rate, prices, share_of
-from planner.search.money import HOUR_S
 from planner.search.pools import node_range
 from planner.search.prices import price_range
-from planner.search.study import Choice
+from planner.search.proposal_study import Choice
+from planner.search.run_cost import HOUR_S
 from planner.spec.hardware import Offer
 from planner.spec.layout import RECOMPUTE
 

@@ -10,7 +10,7 @@ from planner.report.proposal.case import Case
 from planner.report.proposal.charts import frontier_chart
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Explorer, Figure, Paragraph, Section
-from planner.search.study import Choice
+from planner.search.proposal_study import Choice
 from planner.spec.hardware import Offer
 
 SHOWN = 8  # plans in the table

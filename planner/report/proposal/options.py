@@ -10,7 +10,7 @@ from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Interval, range_chart
 from planner.report.proposal.model import Block, Bullets, Cell, Figure, Paragraph, Row, Section
 from planner.report.proposal.stress import stress_blocks
-from planner.search.study import Terms
+from planner.search.proposal_study import Terms
 
 
 def options_section(case: Case) -> Section:

@@ -10,7 +10,7 @@ from planner.report.proposal.alternatives import stocked
 from planner.report.proposal.case import Case
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Bullets, Paragraph, Section
-from planner.search.study import Choice
+from planner.search.proposal_study import Choice
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.report.proposal.model import PriceCurve
-from planner.search.money import HOUR_S
 from planner.search.prices import Rates, price_range, quantile
+from planner.search.run_cost import HOUR_S
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer

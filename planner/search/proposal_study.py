@@ -17,16 +17,16 @@ from planner.performance.calibration import Calibration
 from planner.results.answers import Optimization
 from planner.results.plan import Plan
 from planner.search.building import build
-from planner.search.goals import View, within_cost
-from planner.search.money import HOUR_S
+from planner.search.objectives import View, within_cost
 from planner.search.optimum import scenario_goal
 from planner.search.plans import make_plan
 from planner.search.pools import node_range
 from planner.search.prices import Rates, plan_cost
+from planner.search.pruning import SLACK, Limits
+from planner.search.run_cost import HOUR_S
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import CELLS_TOGETHER, SearchState
 from planner.search.simplicity import plain
-from planner.search.tally import SLACK, Limits
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Scenario
 

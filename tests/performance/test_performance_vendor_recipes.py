@@ -12,12 +12,12 @@ import pytest
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import Setting
-from planner.performance.learning import read_runs
 from planner.performance.loading import load_calibration
 from planner.performance.predict import predict_run
-from planner.performance.recipes import ALL_OFF, SWITCHES, Recipe, recipe_files, recipe_of, release_numbers
+from planner.performance.refit import read_runs
 from planner.performance.rows import read_run
 from planner.performance.stacks import recipe_in_words, release_of, stack_of
+from planner.performance.vendor_recipes import ALL_OFF, SWITCHES, Recipe, recipe_files, recipe_of, release_numbers
 from planner.units import PlannerError
 from planner.workload import load_model, model_names
 

@@ -13,8 +13,8 @@ from test_risk_waits import waiting_plans
 from planner.results.plan import Overhead
 from planner.risk.completion import completion
 from planner.risk.hazard import Hazard
-from planner.risk.market import GIVEN_UP, Market, market_completion
 from planner.risk.simulation import SimulatedRun, simulate
+from planner.risk.spot_market import GIVEN_UP, Market, market_completion
 
 WORLDS = 4_000
 SPREADS = (0.9, 1.78)  # of one cloud's band, and of that applied to others

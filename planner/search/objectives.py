@@ -11,8 +11,8 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.search.candidates import Pick, complexity
 from planner.search.layouts import LayoutTable
 from planner.search.prices import MARGIN, Rates
+from planner.search.pruning import SLACK, Limits, Tally
 from planner.search.search_state import SearchState
-from planner.search.tally import SLACK, Limits, Tally
 
 DAY_S = 86400.0
 PROMISING = 8  # cells whose values are looked at first

@@ -17,8 +17,8 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.results.plan import Overhead
+from planner.risk.checkpoint_segments import RESTLESS, SHARES, Cut, delay_nodes, expected, with_none
 from planner.risk.completion import NO_OVERHEAD, Completion, completion, looked_at
-from planner.risk.cut import RESTLESS, SHARES, Cut, delay_nodes, expected, with_none
 from planner.risk.hazard import Hazard
 
 # Slices of the distribution, cut at so many standard deviations, narrower towards high rates: those make runs late.

@@ -24,12 +24,12 @@ from planner.performance.gpu_names import chip_of
 from planner.performance.intervals import UNSEEN, label_spreads, spread
 from planner.performance.machine import FIRST_LOG2_BYTES, GRID, PORT
 from planner.performance.rates import design
-from planner.performance.recipes import recipe_files
 from planner.performance.residual import Levels, ResidualField
 from planner.performance.rows import Reader, Run
 from planner.performance.stacks import context_of, place_of
 from planner.performance.tables import MAX_BYTES as TABLE_BYTES
 from planner.performance.tables import read_table
+from planner.performance.vendor_recipes import recipe_files
 from planner.reading import read_bytes
 from planner.units import PlannerError
 

@@ -17,8 +17,8 @@ import numpy as np
 from planner.performance.arrays import FloatArray, IntArray
 from planner.results.answers import Binding
 from planner.search.candidates import Pick
-from planner.search.goals import View, find
-from planner.search.run import run_of
+from planner.search.objectives import View, find
+from planner.search.run_length import run_of
 from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal
 from planner.spec.scenario import MOST_TRAINING, IntChoice, Scenario

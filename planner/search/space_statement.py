@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from planner.performance.framework_table import framework
 from planner.search.conditions import conditions_of
-from planner.search.open_ends import has_groups, has_shares
+from planner.search.open_dimensions import has_groups, has_shares
 from planner.search.search_space import SearchSpace
 from planner.spec.scenario import IntChoice, Scenario
 from planner.words import Sentence, say

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from planner.catalog import load_catalog
-from planner.performance.learning import measured_files
 from planner.performance.loading import load_calibration
-from planner.performance.mixing import NEAR, flash_options, is_open, mix
+from planner.performance.mixture import NEAR, flash_options, is_open, mix
 from planner.performance.predict import predict_rows, predict_run
+from planner.performance.refit import measured_files
 from planner.performance.rows import Run, read_run
 from planner.performance.tables import read_table
 from planner.performance.validation import judge

@@ -18,7 +18,7 @@ from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import FUSED_BY_DEFAULT, is_unfused
 from planner.performance.framework_table import FLASH_YEAR, before_flash, frameworks, stack_words
-from planner.performance.open_layouts import layouts_that_fit, open_layout
+from planner.performance.plausible_layouts import layouts_that_fit, open_layout
 from planner.performance.rows import Run, layouts_as_run
 from planner.performance.stacks import release_year
 from planner.performance.steptime import step_time

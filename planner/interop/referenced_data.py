@@ -104,7 +104,7 @@ def resolve_source(source: DataSource, seq_length: int | None, path_of: Callable
 def _model_of(path: Path) -> ModelSpec:
     """The shape in a file: planner's own model file, or a config of another program."""
     from planner.interop.importing import import_files
-    from planner.workload.zoo import read_model
+    from planner.workload.model_catalog import read_model
 
     text = config_text(path)
     own = all(re.search(rf"^{key}:", text, re.MULTILINE) for key in ("layers", "hidden", "heads"))

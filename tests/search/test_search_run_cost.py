@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
-from planner.catalog.own import owned_offers
+from planner.catalog.own_machines import owned_offers
 from planner.catalog.paths import scenarios_dir
 from planner.results.plan import Overhead
 from planner.risk.completion import Completion, completion
 from planner.risk.hazard import Hazard
 from planner.risk.simulation import SimulatedRun, simulate
-from planner.search.money import Costs, paid_time
 from planner.search.prices import plan_cost
+from planner.search.run_cost import Costs, paid_time
 from planner.spec.billing import PaidTime
 from planner.spec.hardware import Hardware, Offer
 from planner.spec.scenario import Cluster, OwnCluster, Storage, Terms

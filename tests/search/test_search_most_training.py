@@ -11,7 +11,7 @@ from search_cases import case, with_budget
 
 from planner import load_facts, load_scenario, search
 from planner.performance.loading import load_calibration
-from planner.search.most import epochs_of, with_samples
+from planner.search.most_training import epochs_of, with_samples
 from planner.spec.scenario import Objective, Scenario
 from planner.units import PlannerError
 from planner.workload.dataset import run_length
