@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import replace
 from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 from proposal_cases import program
