@@ -63,10 +63,6 @@ OF_THE_MACHINE = (
 )
 
 
-def _never(_: Export) -> str:
-    return ""
-
-
 @dataclass(frozen=True, slots=True)
 class Assumption:
     """One row of a framework's table.
@@ -80,7 +76,7 @@ class Assumption:
     keys: tuple[Field | str, ...] = ()  # that the export writes
     otherwise: str = ""  # what holds without an option, the tool's own default: the code of a sentence
     together: Callable[[Export], Mapping[str, Any]] | None = None  # their values, where they are not each by itself
-    lacking: Callable[[Export], str] = _never
+    lacking: Callable[[Export], str] = lambda _: ""
     spelt: str = ""  # what stands before a name in the file
 
     @property

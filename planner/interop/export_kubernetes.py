@@ -32,12 +32,16 @@ def jobset_files(export: Export) -> dict[str, str]:
         If the framework cannot run the plan, or its files are not started node by node.
     """
     launch = _launch(export)
+    place = [
+        f'export NNODES={export.plan.nodes} NODE_RANK="$JOB_COMPLETION_INDEX"',
+        f"export MASTER_ADDR={export.name}-node-0-0.{export.name}",
+    ]
     job = {
         "parallelism": export.plan.nodes,
         "completions": export.plan.nodes,
         "completionMode": "Indexed",
         "backoffLimit": 0,
-        "template": {"spec": _pod(export, launch, _jobset_place(export), "Never")},
+        "template": {"spec": _pod(export, launch, place, "Never")},
     }
     body = {
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
@@ -58,9 +62,11 @@ def pytorchjob_files(export: Export) -> dict[str, str]:
     Errors: as `jobset_files`.
     """
     launch = _launch(export)
+    # The operator sets MASTER_ADDR and MASTER_PORT, and RANK by pod, which torchrun sets by process.
+    place = [f'export NNODES={export.plan.nodes} NODE_RANK="$RANK"', "unset RANK WORLD_SIZE"]
 
     def replicas(count: int) -> dict[str, Any]:
-        pod = _pod(export, launch, _pytorchjob_place(export), "OnFailure", name="pytorch")
+        pod = _pod(export, launch, place, "OnFailure", name="pytorch")
         del pod["restartPolicy"]
         return {"replicas": count, "restartPolicy": "OnFailure", "template": {"spec": pod}}
 
@@ -84,18 +90,6 @@ def _launch(export: Export) -> Launch:
         raise PlannerError(say("export_kubernetes.neox"))
     script = ["#!/usr/bin/env bash", "set -euo pipefail", *torchrun_lines(export, "node"), ""]
     return Launch({TRAIN: "\n".join(script)}, ("TRAIN_SCRIPT",), [], [])
-
-
-def _jobset_place(export: Export) -> list[str]:
-    return [
-        f'export NNODES={export.plan.nodes} NODE_RANK="$JOB_COMPLETION_INDEX"',
-        f"export MASTER_ADDR={export.name}-node-0-0.{export.name}",
-    ]
-
-
-def _pytorchjob_place(export: Export) -> list[str]:
-    """The operator sets MASTER_ADDR and MASTER_PORT, and RANK by pod, which torchrun sets by process."""
-    return [f'export NNODES={export.plan.nodes} NODE_RANK="$RANK"', "unset RANK WORLD_SIZE"]
 
 
 def _pod(export: Export, launch: Launch, place: list[str], restart: str, *, name: str = "node") -> dict[str, Any]:

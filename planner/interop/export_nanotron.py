@@ -31,9 +31,23 @@ def nanotron_files(export: Export) -> dict[str, str]:
     refuse_lacking(NANOTRON, export, "nanotron", "nanotron")
     tree = nested(dict(sorted({**_run(export), **values_of(MODEL, export), **written(NANOTRON, export)}.items())))
     head = commented([*export.header("Configuration of nanotron"), f"{export.saving}.", *NOT_PLANNED.split("\n")])
+    export.notes.append(say("export_nanotron.made_up", file=CONFIG))
+    if export.trained.evaluation_interval:
+        export.notes.append(say("export_nanotron.no_evaluation", file=CONFIG))
     return {
         CONFIG: "\n".join([*head, *yaml_lines(tree), *_DATA, ""]),
-        TRAIN: _script(export),
+        TRAIN: torchrun_script(
+            export,
+            "nanotron",
+            [
+                "Run it on every node, with nanotron installed from a checkout of huggingface/nanotron, and with:",
+                "  NANOTRON_DIR     that checkout",
+                "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
+            ],
+            ("NANOTRON_DIR", "CHECKPOINTS"),
+            ["export CUDA_DEVICE_MAX_CONNECTIONS=1", 'mkdir -p "$CHECKPOINTS"', 'cd "$CHECKPOINTS"'],
+            [f'"$NANOTRON_DIR/run_train.py" --config-file "$here/{CONFIG}" "$@"'],
+        ),
     }
 
 
@@ -85,21 +99,3 @@ def _run(export: Export) -> dict[str, Any]:
         "optimizer.learning_rate_scheduler.lr_decay_style": "cosine",
         "optimizer.learning_rate_scheduler.min_decay_lr": rate / 10,
     }
-
-
-def _script(export: Export) -> str:
-    export.notes.append(say("export_nanotron.made_up", file=CONFIG))
-    if export.trained.evaluation_interval:
-        export.notes.append(say("export_nanotron.no_evaluation", file=CONFIG))
-    return torchrun_script(
-        export,
-        "nanotron",
-        [
-            "Run it on every node, with nanotron installed from a checkout of huggingface/nanotron, and with:",
-            "  NANOTRON_DIR     that checkout",
-            "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
-        ],
-        ("NANOTRON_DIR", "CHECKPOINTS"),
-        ["export CUDA_DEVICE_MAX_CONNECTIONS=1", 'mkdir -p "$CHECKPOINTS"', 'cd "$CHECKPOINTS"'],
-        [f'"$NANOTRON_DIR/run_train.py" --config-file "$here/{CONFIG}" "$@"'],
-    )

@@ -9,13 +9,14 @@ from typing import Any
 from planner.interop.export_common import Export
 from planner.interop.export_neox import PATHS, RUN, neox_configs
 from planner.interop.export_slurm import torchrun_lines
-from planner.interop.launches import LAUNCHES
-from planner.interop.launching import TRAIN, Launch
+from planner.interop.launches import LAUNCHES, cloned
+from planner.interop.launching import TRAIN
 from planner.interop.quoting import commented
 from planner.interop.yaml_blocks import block, dumped
 from planner.words import say
 
 TASK = "task.yaml"
+_FIRST_NODE = ('MASTER_ADDR="$(echo "$SKYPILOT_NODE_IPS" | head -n 1)"', "export MASTER_ADDR")
 # SkyPilot's names of clouds that differ from the catalog's; those it does not know run on Kubernetes or by SSH.
 CLOUDS = {
     name: name
@@ -47,11 +48,28 @@ def skypilot_files(export: Export) -> dict[str, str]:
     """
     framework = export.plan.framework
     if framework == "gpt-neox":
-        return {TASK: _task(export, _neox_setup(), _neox_run(export)), **neox_configs(export)}
+        setup = [
+            *cloned("EleutherAI/gpt-neox", "~/gpt-neox"),
+            "cd ~/gpt-neox",
+            "pip install -r requirements/requirements.txt -r requirements/requirements-flashattention.txt",
+        ]
+        run = [
+            "# GPT-NeoX starts all nodes from the first. The task ends when the commands of all nodes have.",
+            'if [ "$SKYPILOT_NODE_RANK" -ne 0 ]; then exit 0; fi',
+            'here="$PWD"',
+            *_FIRST_NODE,
+            'export DLTS_HOSTFILE="$here/hosts"',
+            f'echo "$SKYPILOT_NODE_IPS" | sed "s/$/ slots={export.gpus_per_node}/" > "$DLTS_HOSTFILE"',
+            "cd ~/gpt-neox",
+            f'python deepy.py train.py "$here/{RUN}" "$here/{PATHS}"',
+        ]
+        return {TASK: _task(export, setup, run), **neox_configs(export)}
     if framework in LAUNCHES:
         launch = LAUNCHES[framework](export)
-        return {TASK: _task(export, launch.setup, _node_run(launch), launch.needs), **launch.files}
-    run = [*_first_node(), *torchrun_lines(export, "sky")]
+        place = 'export NNODES="$SKYPILOT_NUM_NODES" NODE_RANK="$SKYPILOT_NODE_RANK"'
+        run = [*_FIRST_NODE, place, *launch.lines, f"bash {TRAIN}"]
+        return {TASK: _task(export, launch.setup, run, launch.needs), **launch.files}
+    run = [*_FIRST_NODE, *torchrun_lines(export, "sky")]
     return {TASK: _task(export, [], run, ("TRAIN_SCRIPT",))}
 
 
@@ -96,37 +114,3 @@ def resources(export: Export) -> dict[str, Any]:
         values["network_tier"] = "best"
     values["disk_size"] = 512
     return values
-
-
-def _neox_setup() -> list[str]:
-    return [
-        "if [ ! -d ~/gpt-neox ]; then git clone --depth 1 https://github.com/EleutherAI/gpt-neox ~/gpt-neox; fi",
-        "cd ~/gpt-neox",
-        "pip install -r requirements/requirements.txt -r requirements/requirements-flashattention.txt",
-    ]
-
-
-def _first_node() -> list[str]:
-    return ['MASTER_ADDR="$(echo "$SKYPILOT_NODE_IPS" | head -n 1)"', "export MASTER_ADDR"]
-
-
-def _neox_run(export: Export) -> list[str]:
-    return [
-        *commented(["GPT-NeoX starts all nodes from the first. The task ends when the commands of all nodes have."]),
-        'if [ "$SKYPILOT_NODE_RANK" -ne 0 ]; then exit 0; fi',
-        'here="$PWD"',
-        *_first_node(),
-        'export DLTS_HOSTFILE="$here/hosts"',
-        f'echo "$SKYPILOT_NODE_IPS" | sed "s/$/ slots={export.gpus_per_node}/" > "$DLTS_HOSTFILE"',
-        "cd ~/gpt-neox",
-        f'python deepy.py train.py "$here/{RUN}" "$here/{PATHS}"',
-    ]
-
-
-def _node_run(launch: Launch) -> list[str]:
-    return [
-        *_first_node(),
-        'export NNODES="$SKYPILOT_NUM_NODES" NODE_RANK="$SKYPILOT_NODE_RANK"',
-        *launch.lines,
-        f"bash {TRAIN}",
-    ]

@@ -6,10 +6,9 @@ of Hugging Face, LLaMA-Factory, ms-swift, NeMo, MaxText, nanotron, OLMo-core, li
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
-from planner.interop.log_records import Hint, LogEntry, duration, moment, number, rate_seconds, share
+from planner.interop.log_records import Hint, LogEntry, count, duration, moment, number, rate_seconds, share
 
 STEP_NAMES = (
     "global_step/max_steps", "train/global_step", "trainer/global_step", "current_steps", "current_step", "iteration",
@@ -98,8 +97,8 @@ class Names:
             mean_s=mean,
             micro=None if micro is None else int(micro),
             micro_s=number(row.get("iter_time")) if micro is not None else None,
-            total=_whole(total or number(self.get(row, "total", TOTAL_NAMES))),
-            batch=_whole(number(self.get(row, "batch", BATCH_NAMES))),
+            total=count(total or number(self.get(row, "total", TOTAL_NAMES)), 1e15),
+            batch=count(number(self.get(row, "batch", BATCH_NAMES)), 1e15),
             loss=number(self.get(row, "loss", LOSS_NAMES)),
             label=label,
         )
@@ -117,7 +116,3 @@ class Names:
 def column(name: str) -> str:
     """A header's cell in small letters; of "run - metric", as wandb exports a chart, the metric."""
     return name.strip().strip('"').lower().rsplit(" - ", 1)[-1].strip()
-
-
-def _whole(count: float | None) -> int | None:
-    return int(count) if count is not None and math.isfinite(count) and 0 < count < 1e15 else None

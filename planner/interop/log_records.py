@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +77,12 @@ class Rows:
     loss: float | None = None
 
 
+def rows_of(rows: Sequence[tuple[int, float, float]], **said: Any) -> Rows:
+    """Records of step, seconds and clock; `said` is what else the log tells of them."""
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return Rows(table[:, 0].astype(np.int64), table[:, 1], table[:, 2], **said)
+
+
 @dataclass
 class StepClock:
     """Records in order into rows: what repeats another rank's words is left out, and a fall is a new start.
@@ -107,7 +114,9 @@ class StepClock:
             if step <= self._step or other:
                 return
         if fallen or self.marked or self._step < 0:
-            self._begin(told)
+            self._label, self._restart = told.label, True  # no time runs from the start before to this one
+            self._clock, self._elapsed, self._origin, self._micro = math.nan, None, None, None
+            self._step = told.step if self._step < 0 else min(self._step, told.step - 1)
         if told.anew:
             self._elapsed = self._origin = None
         seconds = self._seconds(told)
@@ -125,21 +134,13 @@ class StepClock:
         """The rows since the last call."""
         taken, self._rows = self._rows, []
         said, self._said = self._said, {}
-        return Rows(
-            np.array([r[0] for r in taken], dtype=np.int64),
-            np.array([r[1] for r in taken], dtype=np.float64),
-            np.array([r[2] for r in taken], dtype=np.float64),
-            total=_count(said.get("total"), 1e15),
-            batch=_count(said.get("batch"), 1e9),
-            restart=np.array([r[3] for r in taken], dtype=bool),
+        return rows_of(
+            [(step, seconds, clock) for step, seconds, clock, _ in taken],
+            total=count(said.get("total"), 1e15),
+            batch=count(said.get("batch"), 1e9),
+            restart=np.array([restart for *_, restart in taken], dtype=bool),
             loss=said.get("loss"),
         )
-
-    def _begin(self, told: LogEntry) -> None:
-        """A new start: no time runs from the one before to it."""
-        self._label, self._restart = told.label, True
-        self._clock, self._elapsed, self._origin, self._micro = math.nan, None, None, None
-        self._step = told.step if self._step < 0 else min(self._step, told.step - 1)
 
     def _remember(self, told: LogEntry) -> None:
         self._step, self.marked = told.step, False
@@ -185,7 +186,8 @@ class StepClock:
         return (told.elapsed - elapsed) / (told.step - step) if told.step > step else None
 
 
-def _count(number: float | None, most: float) -> int | None:
+def count(number: float | None, most: float) -> int | None:
+    """A number as a count above zero and below `most`; None for any other."""
     return int(number) if number and 0 < number < most else None
 
 
@@ -225,7 +227,7 @@ def duration(value: object) -> float | None:
         days, hours, minutes, seconds = (float(part or 0) for part in clock.groups())
         return days * 86400 + hours * 3600 + minutes * 60 + seconds
     parts = _WORDS_TIME.findall(text[:80])
-    return sum(float(count) * _SECONDS_OF[unit] for count, unit in parts) if parts else None
+    return sum(float(amount) * _SECONDS_OF[unit] for amount, unit in parts) if parts else None
 
 
 def moment(value: object) -> float:
@@ -235,19 +237,24 @@ def moment(value: object) -> float:
         return plain / 1e3 if plain > 1e11 else plain
     if not isinstance(value, str):
         return math.nan
+    return date_seconds(value.replace("/", "-"))
+
+
+def date_seconds(text: str) -> float:
+    """Seconds since 1970 of an ISO date, in UTC where it has no zone; NaN if it is none."""
     try:
-        found = datetime.fromisoformat(value.strip().replace("/", "-"))
+        found = datetime.fromisoformat(text.strip())
     except ValueError:
         return math.nan
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def share(count: object) -> tuple[float | None, float | None]:
+def share(value: object) -> tuple[float | None, float | None]:
     """N and M of "N/M", or a number and None."""
-    if isinstance(count, str) and count.count("/") == 1:
-        first, second = count.split("/")
+    if isinstance(value, str) and value.count("/") == 1:
+        first, second = value.split("/")
         return number(first), number(second)
-    return number(count), None
+    return number(value), None
 
 
 def rate_seconds(hint: Hint, get: Callable[[str], float | None]) -> float | None:

@@ -57,7 +57,11 @@ class StepLines:
             if self._form.needle in data or self._open:
                 self._by_form(data, self._form, end)
         elif self.kind == "dictionaries":
-            self._by_dictionary(data)
+            for line in _lines(data):
+                row = _dictionary(line) if b"{" in line else None
+                told = self._told(row, line) if row is not None else None
+                if told is not None:
+                    self.clock.take(replace(told, step=self._counted(told.step, None)))
         else:
             self._by_bars(data)
         return self.clock.rows()
@@ -71,7 +75,9 @@ class StepLines:
                 begin = max(data.rfind(b"\n", 0, at), data.rfind(b"\r", 0, at)) + 1
                 line = data[begin : begin + _LONGEST].split(b"\n", 1)[0].split(b"\r", 1)[0]
                 found = form.step.search(line)
-                if found is not None and (form.block or self._timed(form, line)):
+                # A line tells a time by itself, by its clock, or by a rate that the plan's batch turns to one.
+                times = (pattern for name, pattern in form.facts.items() if name not in _NO_TIME)
+                if found is not None and (form.block or any(pattern.search(line) for pattern in times)):
                     self.kind, self._form = form.name, form
                     return True
                 at, tried = data.find(form.needle, at + len(form.needle)), tried + 1
@@ -89,10 +95,6 @@ class StepLines:
                 self.kind = "bars"
                 return True
         return False
-
-    def _timed(self, form: Form, line: bytes) -> bool:
-        """Whether the line tells a time by itself, or by its clock, or by a rate that the plan's batch turns to one."""
-        return any(name in form.facts and form.facts[name].search(line) for name in form.facts if name not in _NO_TIME)
 
     def _by_form(self, data: bytes, form: Form, end: bool) -> None:
         for line in _lines(data):
@@ -157,13 +159,6 @@ class StepLines:
             loss=facts.get("loss"),
             label=label_of(text),
         )
-
-    def _by_dictionary(self, data: bytes) -> None:
-        for line in _lines(data):
-            row = _dictionary(line) if b"{" in line else None
-            told = self._told(row, line) if row is not None else None
-            if told is not None:
-                self.clock.take(replace(told, step=self._counted(told.step, None)))
 
     def _told(self, row: Mapping[str, object], line: bytes) -> LogEntry | None:
         told = self._names.told(row, self.hint, label_of(line))

@@ -130,7 +130,13 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
         a.remarks.append(say("megatron.ulysses"))
     if a.flag("no-pipeline-parallel"):
         pp = 1
-    _expert_tensor(a, tp)
+    # Planner keeps an expert whole (1); Megatron-LM splits it as the rest of the model unless told
+    stated = a.values.get("expert-tensor-parallel-size")
+    if stated == ["1"]:
+        a.used.add("expert-tensor-parallel-size")
+    elif tp > 1 and a.values.get("num-experts") and stated in (None, [str(tp)]):
+        a.used.add("expert-tensor-parallel-size")
+        a.remarks.append(say("megatron.experts_split", tp=tp))
     micro = a.number(LAYOUT["micro_batch"].key)
     if model.heads % tp:
         raise PlannerError(say("megatron.heads_by_tp", heads=model.heads, tp=tp))
@@ -168,16 +174,6 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
         rows += share_recomputed(a, model.layers, pp * vpp)
     a.used |= {"recompute-method", "recompute-num-layers"}
     return [*rows, *group_of(a, None if world is None else world // (tp * pp))]
-
-
-def _expert_tensor(a: Arguments, tp: int) -> None:
-    """Planner keeps an expert whole (1); Megatron-LM splits it as the rest of the model unless told."""
-    stated = a.values.get("expert-tensor-parallel-size")
-    if stated == ["1"]:
-        a.used.add("expert-tensor-parallel-size")
-    elif tp > 1 and a.values.get("num-experts") and stated in (None, [str(tp)]):
-        a.used.add("expert-tensor-parallel-size")
-        a.remarks.append(say("megatron.experts_split", tp=tp))
 
 
 def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:

@@ -160,16 +160,12 @@ def read_arguments(
             found.doubts = None
     found.runs = [other for other in others if other != found.values]
     found.script = text
-    _say_unread(found, script)
-    return found
-
-
-def _say_unread(found: Arguments, script: Script) -> None:
-    """Which files the script reads that are not at hand: a warning where they may set what was read, else a remark."""
+    # Files that are not at hand: a warning where they may set what was read, else a remark.
     found.unread = [file for file in script.unread if not ACTIVATES.search(file)]
     for file in found.unread:
         said = say("megatron_arguments.unread", file=shown(file))
         (found.unsaid if script.unread[file] and SETS.search(file) else found.remarks).append(said)
+    return found
 
 
 def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[Arguments, list[dict[str, list[str]]]]:
@@ -181,7 +177,8 @@ def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[
         texts = [word for line in script.commands for word in line if " " in word and "--" in word]
         inner = [read_script(word, name, environment=environment).commands for word in texts[:20]]
         commands = [line for lines in inner for line in lines if _trains(line)]
-    words = max(commands or [line for line in kept if _trains(line)], key=_options, default=[])
+    candidates = commands or [line for line in kept if _trains(line)]
+    words = max(candidates, key=lambda line: sum(word.startswith("--") for word in line), default=[])
     if not words:
         raise PlannerError(say("megatron_arguments.no_command", name=name, instead=_instead(script)))
     entry = _entry(words)
@@ -202,10 +199,6 @@ def _instead(script: Script) -> str:
         return say("megatron_arguments.starts", tool=say(tool))
     scripts = sorted(word for word in started if re.fullmatch(r"[\w.-]+\.(?:sh|bash|sbatch|slurm)", word))
     return say("megatron_arguments.starts_script", script=shown(scripts[0])) if scripts else ""
-
-
-def _options(words: list[str]) -> int:
-    return sum(word.startswith("--") for word in words)
 
 
 def _trains(words: list[str]) -> bool:

@@ -184,10 +184,6 @@ def balanced_by_bias(export: Export) -> bool:
     return moe is not None and moe.router_bias and not biased(export.model)
 
 
-def _balancing(export: Export) -> float:
-    return BESIDE_A_BIAS if balanced_by_bias(export) else BALANCING
-
-
 def _flexible(export: Export) -> str | None:
     backend = conditions_of(export).recipe.get("dispatch", "alltoall")
     return backend if backend in FLEXIBLE else None
@@ -270,7 +266,8 @@ MEGATRON = tuple(replace(row, spelt="--") for row in (
     Assumption("routing", "megatron_assumptions.routing", BOTH,
                (Field("moe-grouped-gemm", write=_with_experts(lambda _: True)),
                 Field("moe-router-load-balancing-type", write=_with_experts(lambda _: "aux_loss")),
-                Field("moe-aux-loss-coeff", write=_with_experts(_balancing)),
+                Field("moe-aux-loss-coeff",
+                      write=_with_experts(lambda e: BESIDE_A_BIAS if balanced_by_bias(e) else BALANCING)),
                 Field("use-transformer-engine-op-fuser",
                       write=_with_experts(lambda e: conditions_of(e).recipe.get("fused_experts") == "yes"))),
                "megatron_assumptions.routing_otherwise"),

@@ -36,7 +36,14 @@ def told_as_megatrons(a: Arguments) -> None:
         if "use-bias" not in a.values:
             a.values.setdefault("disable-bias-linear", [])
     if "num-experts" in a.values and any(name in a.values for name in _DEEPSPEED_MOE):
-        _deepspeed_experts(a)
+        # Megatron-DeepSpeed: one expert a token, in every second layer, unless said otherwise.
+        a.values.setdefault("moe-router-topk", a.values.get("topk") or ["1"])
+        every = a.number("expert-interval", 2)
+        placed = [str(int((layer + 1) % every == 0)) for layer in range(min(a.number("num-layers"), 10_000))]
+        a.values.setdefault("moe-layer-freq", [f"([{','.join(placed)}])"])
+        a.used |= {"topk", "expert-interval"}
+        if len(set(a.values["num-experts"])) > 1:
+            a.remarks.append(say("megatron_forks.unlike_experts"))
     if a.values.get("num-experts") == ["1"]:  # Megatron-DeepSpeed's default: no experts
         del a.values["num-experts"]
         a.used.add("num-experts")
@@ -90,21 +97,6 @@ def _renamed(a: Arguments) -> list[tuple[str, list[str]]]:
         if width[0].isdigit():
             found.append(("moe-shared-expert-intermediate-size", [str(shared * int(width[0][:12]))]))
     return found
-
-
-def _deepspeed_experts(a: Arguments) -> None:
-    """Megatron-DeepSpeed: one expert a token, in every second layer, unless said otherwise."""
-    a.values.setdefault("moe-router-topk", a.values.get("topk") or ["1"])
-    every = a.number("expert-interval", 2)
-    a.values.setdefault("moe-layer-freq", [f"([{','.join(_intervals(a, every))}])"])
-    a.used |= {"topk", "expert-interval"}
-    if len(set(a.values["num-experts"])) > 1:
-        a.remarks.append(say("megatron_forks.unlike_experts"))
-
-
-def _intervals(a: Arguments, every: int) -> list[str]:
-    layers = min(a.number("num-layers"), 10_000)
-    return [str(int((layer + 1) % every == 0)) for layer in range(layers)]
 
 
 def zero_of(a: Arguments) -> tuple[int, str] | None:

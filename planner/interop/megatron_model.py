@@ -55,9 +55,12 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
     parallel = a.flag("parallel-attn")
     mla = _mla(a)
     norm = a.text("normalization", "LayerNorm").lower()
+    # `--noop-layers 61,62` of MindSpeed: layers that are counted, to fill the stages, and hold nothing
+    stated = set(re.findall(r"\d{1,6}", " ".join(a.values.get("noop-layers") or [])))
+    a.used.add("noop-layers")
     spec = ModelSpec(
         name=shown(name, 80),
-        layers=layers - _without_layers(a, layers),
+        layers=layers - min(len(stated), layers - 1),
         hidden=hidden,
         heads=heads,
         kv_heads=heads if mla else kv_heads,
@@ -111,13 +114,6 @@ def _vocabulary(a: Arguments, stated: int | None) -> tuple[int, str]:
         origin = a.origin("tokenizer-type") if tokenizer else f"GPT-2's, the default of {entry}"
         return 50257 + more, origin
     raise PlannerError(say("megatron_model.no_vocabulary", file=a.name, tokenizer=shown(tokenizer or "none")))
-
-
-def _without_layers(a: Arguments, layers: int) -> int:
-    """`--noop-layers 61,62` of MindSpeed: layers that are counted, to fill the stages, and hold nothing."""
-    stated = set(re.findall(r"\d{1,6}", " ".join(a.values.get("noop-layers") or [])))
-    a.used.add("noop-layers")
-    return min(len(stated), layers - 1)
 
 
 def _window(a: Arguments) -> int | None:

@@ -37,7 +37,15 @@ def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | Non
     document = read_yaml(path)
     y = Values("nanotron", document.name, flat(document.values, (f"{M}moe_config",)), TABLE)
     model, origins = _model(y, path.stem)
-    layout = _layout(y)
+    tp, pp, dp, stage, recompute = y.take(
+        "layout.tp", "layout.pp", "layout.dp", "layout.zero_stage", "layout.recompute"
+    )
+    split, engine = str(y.get(f"{P}tp_mode")).upper() == "REDUCE_SCATTER", str(y.get(f"{P}pp_engine"))
+    y.used |= {f"{P}tp_linear_async_communication", f"{P}tp_recompute_allgather"}
+    if pp.value > 1 and engine != "1f1b":
+        raise PlannerError(say("nanotron.engine", file=y.name, engine=shown(engine)))
+    sequence = Taken("layout.sequence_parallel", tp.value > 1 and split, y.origin(f"{P}tp_mode"))
+    layout = [tp, pp, dp, stage, sequence, recompute]
     steps, length, micro = y.take("training.iterations", "data.seq_length", "layout.micro_batch")
     batch = micro.value * y.value("layout.grad_accum") * y.value("layout.dp")
     given = data_given(samples, tokens)
@@ -82,15 +90,3 @@ def _model(y: Values, stem: str) -> tuple[ModelSpec, dict[str, str]]:
         raise PlannerError(say("nanotron.heads_by_groups", file=y.name, heads=heads, kv_heads=model.kv_heads))
     origins = {row.means.removeprefix("model."): y.origin(row.key) for row in rows if row.key.startswith(M)}
     return model, {**origins, "name": "the file's name"}
-
-
-def _layout(y: Values) -> list[Taken]:
-    tp, pp, dp, stage, recompute = y.take(
-        "layout.tp", "layout.pp", "layout.dp", "layout.zero_stage", "layout.recompute"
-    )
-    split, engine = str(y.get(f"{P}tp_mode")).upper() == "REDUCE_SCATTER", str(y.get(f"{P}pp_engine"))
-    y.used |= {f"{P}tp_linear_async_communication", f"{P}tp_recompute_allgather"}
-    if pp.value > 1 and engine != "1f1b":
-        raise PlannerError(say("nanotron.engine", file=y.name, engine=shown(engine)))
-    sequence = Taken("layout.sequence_parallel", tp.value > 1 and split, y.origin(f"{P}tp_mode"))
-    return [tp, pp, dp, stage, sequence, recompute]

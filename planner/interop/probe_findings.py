@@ -20,7 +20,6 @@ from planner.performance.calibration import Calibration
 from planner.performance.gpu_names import accelerator_written, chip_of
 from planner.performance.intervals import spread
 from planner.performance.learning import step_seconds
-from planner.performance.rows import Run
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.adapters import training_flops
@@ -162,7 +161,16 @@ def beside_predictions(runs: Sequence[Measured], facts: tuple[Catalog, Calibrati
     shown = []
     for each in runs:
         run = run_of(each.run.plan, each.run.trained.model, catalog, each.run.whole)
-        _check_peak(each, run)
+        # A step of fewer seconds than its FLOPs take at the peak is none
+        setting, plan = run.setting, each.run.plan
+        peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision))
+        flops = training_flops(
+            setting.model, flops_per_token(setting.model, setting.seq_length), setting.conditions.adapter
+        )
+        reached = flops * plan.global_batch * plan.seq_length / plan.gpus / each.step_s / 1e12
+        if peak and reached > peak:
+            values = {"log": each.log, "step": each.step_s, "reached": reached, "run": each.run.number}
+            raise PlannerError(say("probe_findings.beyond_peak_run", **values, gpu=setting.accelerator.id, peak=peak))
         predicted = float(step_seconds([run], calibration)[0])
         sigma = float(spread(run.setting, np.asarray([run.gpus]), calibration).sigma[0])
         shown.append(
@@ -181,19 +189,6 @@ def beside_predictions(runs: Sequence[Measured], facts: tuple[Catalog, Calibrati
             }
         )
     return shown
-
-
-def _check_peak(each: Measured, run: Run) -> None:
-    """A step of fewer seconds than its FLOPs take at the peak is none."""
-    setting, plan = run.setting, each.run.plan
-    peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision))
-    flops = training_flops(
-        setting.model, flops_per_token(setting.model, setting.seq_length), setting.conditions.adapter
-    )
-    reached = flops * plan.global_batch * plan.seq_length / plan.gpus / each.step_s / 1e12
-    if peak and reached > peak:
-        values = {"log": each.log, "step": each.step_s, "reached": reached, "run": each.run.number}
-        raise PlannerError(say("probe_findings.beyond_peak_run", **values, gpu=setting.accelerator.id, peak=peak))
 
 
 def looks_wrong(

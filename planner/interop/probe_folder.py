@@ -17,7 +17,6 @@ from planner.reading import fault, read_json
 from planner.results import json_form as plan_json
 from planner.results.answers import SCHEMA_VERSION, Optimization, StatedGoal, Trained, amounts_within
 from planner.results.plan import Plan
-from planner.tracking.state import TrackState
 from planner.units import PlannerError
 from planner.words import say
 
@@ -182,13 +181,6 @@ def measured(run: PlannedRun, log: Path) -> Measured:
     """
     row = training_log_measurement(log, run.answer, run.whole)
     state, steady = steady_step(log, run.plan, None)
-    return Measured(run, log.name, row, _steps(state), steady, *_spread(state, steady), state.stalls()[0])
-
-
-def _steps(state: TrackState) -> int:
-    return max(0, state.records - state.starts * 2)
-
-
-def _spread(state: TrackState, steady: float) -> tuple[float, float]:
-    low, high = (state.step_quantile(share) for share in (0.1, 0.9))
-    return (steady if low is None else low), (steady if high is None else high)
+    steps = max(0, state.records - state.starts * 2)
+    low, high = (state.step_quantile(share) or steady for share in (0.1, 0.9))
+    return Measured(run, log.name, row, steps, steady, low, high, state.stalls()[0])

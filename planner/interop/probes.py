@@ -102,7 +102,7 @@ def _shapes(plan: Plan, model: ModelSpec) -> Iterator[tuple[Layout, int, int]]:
     old, each = plan.layout, plan.offer.gpus_per_node or -(-plan.gpus // plan.nodes)
     for nodes in (n for n in NODES if n <= plan.nodes):
         gpus = min(nodes * each, plan.gpus)
-        for pp in _stages(old.pp):
+        for pp in sorted({n for n in (1, 2, 4, 8, 16, old.pp) if n <= old.pp}):
             dp, rest = divmod(gpus, old.tp * old.cp * pp)
             if rest or not dp or dp > old.dp:
                 continue
@@ -110,10 +110,6 @@ def _shapes(plan: Plan, model: ModelSpec) -> Iterator[tuple[Layout, int, int]]:
                 for accumulation in sorted({min(old.grad_accum, n) for n in (max(2, pp), 4 * max(2, pp), 32)}):
                     vpp = old.vpp if pp > 1 and layers % (pp * old.vpp) == 0 else 1
                     yield replace(old, pp=pp, vpp=vpp, dp=dp, grad_accum=accumulation), nodes, layers
-
-
-def _stages(pp: int) -> list[int]:
-    return sorted({n for n in (1, 2, 4, 8, 16, pp) if n <= pp})
 
 
 def _depths(model: ModelSpec, old: Layout, pp: int) -> list[int]:

@@ -57,17 +57,13 @@ def read_any(
     if isinstance(source, Path):
         content, file = read_bytes(source, MAX_BYTES, "a scenario"), source
     else:
-        text = json.dumps(source, default=_plain, ensure_ascii=False)
+        # What JSON does not know: numpy's numbers are numbers, paths and days are texts.
+        text = json.dumps(source, default=lambda v: v.item() if hasattr(v, "item") else str(v), ensure_ascii=False)
         content, file = text.encode("utf-8", "surrogateescape"), Path("scenario")
     found = parse_any(content, file, overrides, overlays=overlays)
     if isinstance(found, Programme):
         return replace(found, stages=tuple(replace(each, scenario=resolve(each.scenario)) for each in found.stages))
     return resolve(found)
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON does not know as one that it does: numpy's numbers as numbers, paths and days as texts."""
-    return value.item() if hasattr(value, "item") else str(value)
 
 
 def resolve(scenario: Scenario, folder: Path | None = None) -> Scenario:
@@ -140,7 +136,8 @@ def _from_map(source: DataSource, path: Path, seq_length: int | None) -> Resolve
         path.name.replace(f"{found.kind}_idx", "doc_idx").replace(f"{found.kind}_index", "document_index")
     )
     epochs = epochs_of_map(read_index_map(beside))
-    length = _length_in_name(path.name) or seq_length
+    in_name = re.search(r"_(\d{1,12})sl_", path.name)
+    length = (int(in_name[1]) if in_name else 0) or seq_length
     if length is None:
         raise PlannerError(say("resolve.index_length", file=path.name))
     low, high = tokens_from_samples(found.samples, epochs, length)
@@ -181,8 +178,3 @@ def _log_remarks(train: Sequence[LogDataset], length: int) -> tuple[str, ...]:
         elif dataset.line == "loading":
             remarks.append(say("resolve.log_loading", printed=dataset.printed))
     return tuple(remarks)
-
-
-def _length_in_name(name: str) -> int | None:
-    match = re.search(r"_(\d{1,12})sl_", name)
-    return int(match.group(1)) if match and int(match.group(1)) > 0 else None

@@ -124,7 +124,8 @@ class _Parser:
         nodes: list[Node] = []
         while (token := self.peek()) is not None:
             if token.kind == "here":
-                self._here(token)
+                if self.simple is not None:
+                    self.simple.here = (token.text, token.literal)
                 self.at += 1
             elif self.is_operator("\n", ";", "&", "|", "&&", "||", "|&"):
                 self.at += 1
@@ -136,10 +137,6 @@ class _Parser:
                 self.at = max(self.at, before + 1)
         self.depth -= 1
         return nodes
-
-    def _here(self, token: Token) -> None:
-        if self.simple is not None:
-            self.simple.here = (token.text, token.literal)
 
     def chain(self) -> Node:
         parts: list[tuple[str, Node]] = [("", self.pipe())]
@@ -244,19 +241,16 @@ class _Parser:
         self.at += self.is_word("done")
         return body
 
-    def _counted(self) -> Group:
-        """`for ((start; condition; step))`, whose first bracket is at hand."""
-        self.at += 1
-        parts = [*(text.strip() for text in self._arithmetic().words[1][0].strip('"').split(";")), "", "", ""]
-        start, condition, step = ([_sum([text])] if text else [] for text in parts[:3])
-        while self.is_operator(";", "\n"):
-            self.at += 1
-        return Group([*start, Loop("", None, [*condition], self._do(), step=[*step])])
-
     def _for(self) -> Loop | Group:
         self.at += 1
         if self.is_operator("("):
-            return self._counted()
+            # `for ((start; condition; step))`, whose first bracket is at hand
+            self.at += 1
+            parts = [*(text.strip() for text in self._arithmetic().words[1][0].strip('"').split(";")), "", "", ""]
+            start, condition, step = ([_sum([text])] if text else [] for text in parts[:3])
+            while self.is_operator(";", "\n"):
+                self.at += 1
+            return Group([*start, Loop("", None, [*condition], self._do(), step=[*step])])
         token = self.peek()
         variable = token.text if token is not None and token.kind == "word" else ""
         self.at += 1
