@@ -112,9 +112,9 @@ class _Reader:
     redop: str = ""
 
     def take(self, line: str) -> None:
-        if told := (_STARTING.search(line) or _NAMED.search(line)):
+        if name := (_STARTING.search(line) or _NAMED.search(line)):
             self.close()
-            self.named = told[1]
+            self.named = name[1]
         if at := _RANK.search(line):
             rank = int(at[1])
             if self.rows or rank in self.ranks:
@@ -165,15 +165,8 @@ def _collective(
             raise fault(path, say("bench_tables.no_ranks"))
     hosts = tuple(ranks[i][0] for i in sorted(ranks))
     gpu = ranks[min(ranks)][1] if ranks else ""
-    return Collective(
-        named,
-        count,
-        hosts,
-        gpu,
-        tuple(row[0] for row in rows),
-        tuple(row[1] for row in rows),
-        sum(row[3] for row in rows),
-    )
+    sizes, busbw, _, wrong = zip(*rows, strict=True)
+    return Collective(named, count, hosts, gpu, sizes, busbw, sum(wrong))
 
 
 def read_matmuls(path: Path) -> list[Matmul]:

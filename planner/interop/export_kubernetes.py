@@ -9,10 +9,9 @@ from typing import Any
 
 from planner.interop.export_common import Export
 from planner.interop.export_slurm import torchrun_lines
-from planner.interop.launches import LAUNCHES
-from planner.interop.launching import TRAIN, Launch
-from planner.interop.quoting import commented
-from planner.interop.yaml_blocks import block, dumped
+from planner.interop.launches import LAUNCHES, Launch
+from planner.interop.launching import TRAIN
+from planner.interop.quoting import block, commented, dumped
 from planner.units import PlannerError
 from planner.words import say
 
@@ -89,7 +88,7 @@ def _launch(export: Export) -> Launch:
     if framework == "gpt-neox":
         raise PlannerError(say("export_kubernetes.neox"))
     script = ["#!/usr/bin/env bash", "set -euo pipefail", *torchrun_lines(export, "node"), ""]
-    return Launch({TRAIN: "\n".join(script)}, ("TRAIN_SCRIPT",), [], [])
+    return Launch({TRAIN: "\n".join(script)}, ("TRAIN_SCRIPT",))
 
 
 def _pod(export: Export, launch: Launch, place: list[str], restart: str, *, name: str = "node") -> dict[str, Any]:

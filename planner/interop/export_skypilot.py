@@ -11,8 +11,7 @@ from planner.interop.export_neox import PATHS, RUN, neox_configs
 from planner.interop.export_slurm import torchrun_lines
 from planner.interop.launches import LAUNCHES, cloned
 from planner.interop.launching import TRAIN
-from planner.interop.quoting import commented
-from planner.interop.yaml_blocks import block, dumped
+from planner.interop.quoting import block, commented, dumped
 from planner.words import say
 
 TASK = "task.yaml"

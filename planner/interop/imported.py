@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -85,6 +85,25 @@ def model_taken(model: ModelSpec, origins: Mapping[str, str], otherwise: str) ->
         elif value not in (None, ""):
             rows.append(Taken(f"model.{f.name}", value, origins.get(f.name, otherwise)))
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the caller says of a run that files often leave out.
+
+    `gpus` is the world size, `vocab` the tokenizer's entries, `samples` and `tokens` are of one epoch of the data;
+    `arguments` are those that a launch script is started with: its $1, $2, …
+    """
+
+    gpus: int | None = None
+    vocab: int | None = None
+    samples: int | None = None
+    tokens: int | None = None
+    arguments: Sequence[str] = ()
+
+    @property
+    def data(self) -> Taken | None:
+        return data_given(self.samples, self.tokens)
 
 
 def data_given(samples: int | None, tokens: int | None) -> Taken | None:

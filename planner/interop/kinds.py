@@ -40,13 +40,13 @@ class Kinds:
     """The names that one tool's files may hold, beside those that its reader asks for.
 
     `irrelevant`: names of the tool, of any release, that change nothing that is planned. `deciding`: names of the tool
-    that do, each with the words for what it decides. `spelt` is what stands before a name in the file (`--`).
+    that do, each with the words for what it decides. `prefix` is what stands before a name in the file (`--`).
     """
 
     tool: str
     irrelevant: Collection[str]
     deciding: Mapping[str, str] = field(default_factory=dict)
-    spelt: str = ""
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kind
     kinds : what the tool's files may hold
     """
     rest = {key: where for key, where in found.items() if key not in understood}
-    unused = tuple(sorted(kinds.spelt + key for key in rest if key in kinds.irrelevant and key not in kinds.deciding))
+    unused = tuple(sorted(kinds.prefix + key for key in rest if key in kinds.irrelevant and key not in kinds.deciding))
     warnings: list[str] = [
-        say("kinds.decides", file=where, key=kinds.spelt + key, what=phrase("deciding", kinds.deciding[key]))
+        say("kinds.decides", file=where, key=kinds.prefix + key, what=phrase("deciding", kinds.deciding[key]))
         for key, where in rest.items()
         if key in kinds.deciding
     ]
@@ -80,7 +80,7 @@ def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kind
             warnings.append(say("kinds.more_unknown", file=where, more=len(unknown) - number))
             break
         near = _near(key, names, kinds) if number < MOST_COMPARED else ""
-        name = kinds.spelt + shown(key)
+        name = kinds.prefix + shown(key)
         warnings.append(say("kinds.unknown", file=where, key=name, tool=kinds.tool, near=near))
     return Sorted(unused, tuple(warnings))
 
@@ -102,4 +102,4 @@ def refuse(warnings: Iterable[str], *, strict: bool) -> None:
 
 def _near(key: str, names: Collection[str], kinds: Kinds) -> str:
     near = nearest(key[:MOST_LETTERS], names)
-    return say("kinds.near", key=kinds.spelt + near[0]) if len(near) == 1 else ""
+    return say("kinds.near", key=kinds.prefix + near[0]) if len(near) == 1 else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from planner.interop.log_records import Hint, LogEntry, count, duration, moment, number, rate_seconds, share
+from planner.interop.log_records import Hint, LogEntry, count, duration, moment, number, of_total, rate_seconds
 
 STEP_NAMES = (
     "global_step/max_steps", "train/global_step", "trainer/global_step", "current_steps", "current_step", "iteration",
@@ -76,13 +76,13 @@ class Names:
                 return row[name]
         return None
 
-    def told(self, row: Mapping[str, object], hint: Hint, label: bytes | None = None) -> LogEntry | None:
+    def entry(self, row: Mapping[str, object], hint: Hint, label: bytes | None = None) -> LogEntry | None:
         """What a row says of a step; None where it names none.
 
         Where both `iter` and `step` stand beside `iter_time` (litgpt), `iter` counts micro-batches and times one.
         """
         micro = number(row.get("iter")) if "step" in row and "iter_time" in row else None
-        step, total = share(row.get("step") if micro is not None else self.get(row, "step", STEP_NAMES))
+        step, total = of_total(row.get("step") if micro is not None else self.get(row, "step", STEP_NAMES))
         if step is None or not 0 < step < 1e15:
             return None
         seconds = None if micro is not None else self._seconds(row, hint)

@@ -55,6 +55,7 @@ def forms() -> tuple[Form, ...]:
     for row in table_of_keys("logs")["form"]:
         facts = {key: pattern(text) for key, text in row.items() if key not in Form.__slots__}
         zero = row.get("zero", False)
-        told = (row["name"], row["shown"], row["needle"].encode(), pattern(row["step"]), facts)
-        found.append(Form(*told, None if zero == "as the first" else zero, row.get("block", False)))
+        zero = None if zero == "as the first" else zero
+        needle, step = row["needle"].encode(), pattern(row["step"])
+        found.append(Form(row["name"], row["shown"], needle, step, facts, zero, row.get("block", False)))
     return tuple(found)

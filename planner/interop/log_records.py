@@ -61,7 +61,7 @@ class LogEntry:
     batch: int | None = None
     loss: float | None = None
     label: bytes | None = None  # of the rank that says it
-    anew: bool = False  # `elapsed` counts from a later start than the record before's
+    restarted: bool = False  # `elapsed` counts from a later start than the record before's
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +104,30 @@ class StepClock:
     _rows: list[tuple[int, float, float, bool]] = field(default_factory=list)
     _said: dict[str, float | None] = field(default_factory=dict)
 
-    def take(self, told: LogEntry) -> None:
+    def take(self, entry: LogEntry) -> None:
         """One record more."""
         self.seen += 1
-        step = told.step
+        step = entry.step
         fallen = step < self._step and (self.marked or self._step - step > 2 * self._interval)
         if self._step >= 0 and not fallen and not self.marked:
-            other = told.label is not None and self._label is not None and told.label != self._label
+            other = entry.label is not None and self._label is not None and entry.label != self._label
             if step <= self._step or other:
                 return
         if fallen or self.marked or self._step < 0:
-            self._label, self._restart = told.label, True  # no time runs from the start before to this one
+            self._label, self._restart = entry.label, True  # no time runs from the start before to this one
             self._clock, self._elapsed, self._origin, self._micro = math.nan, None, None, None
-            self._step = told.step if self._step < 0 else min(self._step, told.step - 1)
-        if told.anew:
+            self._step = entry.step if self._step < 0 else min(self._step, entry.step - 1)
+        if entry.restarted:
             self._elapsed = self._origin = None
-        seconds = self._seconds(told)
+        seconds = self._seconds(entry)
         self._restart = self._restart or self.marked
         if step > self._step >= 0:
             self._interval = step - self._step
-        self._remember(told)
+        self._remember(entry)
         if seconds is None or not 0 < seconds < 1e7:
             return
         self.timed = True
-        self._rows.append((step, seconds, told.clock, self._restart))
+        self._rows.append((step, seconds, entry.clock, self._restart))
         self._restart = False
 
     def rows(self) -> Rows:
@@ -142,48 +142,48 @@ class StepClock:
             loss=said.get("loss"),
         )
 
-    def _remember(self, told: LogEntry) -> None:
-        self._step, self.marked = told.step, False
-        if math.isfinite(told.clock):
-            self._clock = told.clock
-        if told.elapsed is not None:
-            self._elapsed = told.elapsed
-            self._origin = self._origin or (told.step, told.elapsed)
-        self._micro = told.micro if told.micro is not None else self._micro
+    def _remember(self, entry: LogEntry) -> None:
+        self._step, self.marked = entry.step, False
+        if math.isfinite(entry.clock):
+            self._clock = entry.clock
+        if entry.elapsed is not None:
+            self._elapsed = entry.elapsed
+            self._origin = self._origin or (entry.step, entry.elapsed)
+        self._micro = entry.micro if entry.micro is not None else self._micro
         for name in ("total", "batch", "loss"):
-            value = getattr(told, name)
+            value = getattr(entry, name)
             if value is not None:
                 self._said[name] = value
 
-    def _seconds(self, told: LogEntry) -> float | None:
+    def _seconds(self, entry: LogEntry) -> float | None:
         """Seconds of a step: said, of its micro-batches, since the record before by either clock, or the mean."""
-        if told.seconds is not None:
-            return told.seconds
-        steps = told.step - self._step
-        if told.micro_s is not None:
-            if told.micro is None or self._micro is None or steps <= 0:
+        if entry.seconds is not None:
+            return entry.seconds
+        steps = entry.step - self._step
+        if entry.micro_s is not None:
+            if entry.micro is None or self._micro is None or steps <= 0:
                 return None
-            return told.micro_s * (told.micro - self._micro) / steps
-        by_elapsed = self._by_elapsed(told, steps)
+            return entry.micro_s * (entry.micro - self._micro) / steps
+        by_elapsed = self._by_elapsed(entry, steps)
         if by_elapsed is not None:
             return by_elapsed
-        if math.isfinite(told.clock) and math.isfinite(self._clock) and steps > 0:
-            return (told.clock - self._clock) / steps
-        return told.mean_s
+        if math.isfinite(entry.clock) and math.isfinite(self._clock) and steps > 0:
+            return (entry.clock - self._clock) / steps
+        return entry.mean_s
 
-    def _by_elapsed(self, told: LogEntry, steps: int) -> float | None:
-        if told.elapsed is None or self._elapsed is None or self._origin is None or steps <= 0:
+    def _by_elapsed(self, entry: LogEntry, steps: int) -> float | None:
+        if entry.elapsed is None or self._elapsed is None or self._origin is None or steps <= 0:
             return None
-        if told.elapsed < self._elapsed:  # a new epoch's bar counts anew
-            self._origin = (told.step, told.elapsed)
-            return told.mean_s
-        since = told.elapsed - self._elapsed
-        if since >= _COARSE_S or not float(told.elapsed).is_integer():
+        if entry.elapsed < self._elapsed:  # a new epoch's bar counts anew
+            self._origin = (entry.step, entry.elapsed)
+            return entry.mean_s
+        since = entry.elapsed - self._elapsed
+        if since >= _COARSE_S or not float(entry.elapsed).is_integer():
             return since / steps
-        if told.mean_s is not None:
-            return told.mean_s
+        if entry.mean_s is not None:
+            return entry.mean_s
         step, elapsed = self._origin
-        return (told.elapsed - elapsed) / (told.step - step) if told.step > step else None
+        return (entry.elapsed - elapsed) / (entry.step - step) if entry.step > step else None
 
 
 def count(number: float | None, most: float) -> int | None:
@@ -249,7 +249,7 @@ def date_seconds(text: str) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def share(value: object) -> tuple[float | None, float | None]:
+def of_total(value: object) -> tuple[float | None, float | None]:
     """N and M of "N/M", or a number and None."""
     if isinstance(value, str) and value.count("/") == 1:
         first, second = value.split("/")

@@ -51,7 +51,7 @@ class StepLines:
 
     def rows(self, data: bytes, *, end: bool = False) -> Rows:
         """The records of some whole lines; with `end`, also the last one, whose lines end with the log."""
-        if not self.kind and not self._settle(data):
+        if not self.kind and not self._find_kind(data):
             return self.clock.rows()
         if self._form is not None:
             if self._form.needle in data or self._open:
@@ -59,14 +59,14 @@ class StepLines:
         elif self.kind == "dictionaries":
             for line in _lines(data):
                 row = _dictionary(line) if b"{" in line else None
-                told = self._told(row, line) if row is not None else None
-                if told is not None:
-                    self.clock.take(replace(told, step=self._counted(told.step, None)))
+                entry = self._entry(row, line) if row is not None else None
+                if entry is not None:
+                    self.clock.take(replace(entry, step=self._counted(entry.step, None)))
         else:
             self._by_bars(data)
         return self.clock.rows()
 
-    def _settle(self, data: bytes) -> bool:
+    def _find_kind(self, data: bytes) -> bool:
         """Which form the log has: the first of the list that a line of it is of."""
         for form in forms():
             at = data.find(form.needle)
@@ -83,15 +83,15 @@ class StepLines:
                 at, tried = data.find(form.needle, at + len(form.needle)), tried + 1
         for line in _lines(data):
             if b"oss" not in line:  # "loss" or "Loss"
-                self._see_bar(line)
+                self._note_bar(line)
                 continue
             row = _dictionary(line)
-            if row is not None and self._told(row, line) is not None:
+            if row is not None and self._entry(row, line) is not None:
                 self.kind = "dictionaries"
                 return True
             if row is not None:  # a bar may stand before it on its line
-                self._see_bar(line)
-            if self._is_loss(row) and self._bar is not None or self._bar_told(line) is not None:
+                self._note_bar(line)
+            if self._is_loss(row) and self._bar is not None or self._entry_of_bar(line) is not None:
                 self.kind = "bars"
                 return True
         return False
@@ -129,8 +129,8 @@ class StepLines:
         past = facts["epoch"] - 1 if "epoch" in facts else facts.get("epoch_zero")
         if past is not None and total:  # the steps of an epoch, of which no one says how many there are
             step, total = step + past * total, None
-        told = self._of_facts(self._counted(int(step), form.zero), total, facts, text)
-        self.clock.take(_of_micro_batches(told, facts.get("global_step")))
+        entry = self._entry_of_facts(self._counted(int(step), form.zero), total, facts, text)
+        self.clock.take(_of_micro_batches(entry, facts.get("global_step")))
 
     def _counted(self, step: int, zero: bool | None) -> int:
         """How many steps are done at the one that a line names: one more where the first is step 0."""
@@ -138,7 +138,7 @@ class StepLines:
             self._from_zero = zero = step == 0 if self._from_zero is None else self._from_zero
         return step + zero
 
-    def _of_facts(self, step: int, total: float | None, facts: Mapping[str, float], text: bytes) -> LogEntry:
+    def _entry_of_facts(self, step: int, total: float | None, facts: Mapping[str, float], text: bytes) -> LogEntry:
         clock = clock_of(text)
         seconds = facts.get("seconds")
         if "ms" in facts:
@@ -160,21 +160,21 @@ class StepLines:
             label=label_of(text),
         )
 
-    def _told(self, row: Mapping[str, object], line: bytes) -> LogEntry | None:
-        told = self._names.told(row, self.hint, label_of(line))
-        if told is None or told.seconds is None and told.elapsed is None and told.micro_s is None:
+    def _entry(self, row: Mapping[str, object], line: bytes) -> LogEntry | None:
+        entry = self._names.entry(row, self.hint, label_of(line))
+        if entry is None or entry.seconds is None and entry.elapsed is None and entry.micro_s is None:
             return None
-        return told
+        return entry
 
     def _by_bars(self, data: bytes) -> None:
         for line in _lines(data):
             if b"/" not in line and b"loss" not in line:
                 continue
-            own = self._bar_told(line)
+            own = self._entry_of_bar(line)
             if own is not None:
                 self.clock.take(own)
                 continue
-            self._see_bar(line)
+            self._note_bar(line)
             row = _dictionary(line) if b"loss" in line and b"{" in line else None
             if self._is_loss(row) and row is not None and self._bar is not None:
                 step, total, elapsed = self._bar
@@ -182,7 +182,7 @@ class StepLines:
                 loss = next(number(row[name]) for name in _KNOWN_LOSSES if name in row)
                 self.clock.take(LogEntry(step, elapsed=elapsed, total=total, loss=loss, label=label_of(line)))
 
-    def _see_bar(self, line: bytes) -> None:
+    def _note_bar(self, line: bytes) -> None:
         """Remember the last bar of the run's own length, or of any where that is not known yet."""
         for found in _BAR.finditer(line):
             step, total = int(found[1]), int(found[2])
@@ -190,7 +190,7 @@ class StepLines:
             if elapsed is not None and 0 < step <= total and self._bars_total in (0, total):
                 self._bar = (step, total, elapsed)
 
-    def _bar_told(self, line: bytes) -> LogEntry | None:
+    def _entry_of_bar(self, line: bytes) -> LogEntry | None:
         """A bar that has a loss of its own; of several epochs the steps are counted through."""
         found = next(reversed(list(_BAR.finditer(line))), None)
         loss = _BAR_LOSS.search(line)
@@ -208,11 +208,10 @@ class StepLines:
             self._epoch_zero = self._epoch_zero or past == 0
             past -= not self._epoch_zero
         whole = of * total if of else None if past else total
-        anew, self._epoch = self._epoch not in (-1, past), past
-        seconds = elapsed / step if anew else None  # of this epoch's steps, whose bar began with it
-        return LogEntry(
-            past * total + step, seconds=seconds, elapsed=elapsed, total=whole, loss=number(loss[1]), anew=anew
-        )
+        restarted, self._epoch = self._epoch not in (-1, past), past
+        seconds = elapsed / step if restarted else None  # of this epoch's steps, whose bar began with it
+        step, lost = past * total + step, number(loss[1])
+        return LogEntry(step, seconds=seconds, elapsed=elapsed, total=whole, loss=lost, restarted=restarted)
 
     @staticmethod
     def _is_loss(row: Mapping[str, object] | None) -> bool:
@@ -223,17 +222,17 @@ _FEW = 4
 _NO_TIME = ("batch", "loss", "micro", "epoch", "epoch_zero", "global_step")
 
 
-def _of_micro_batches(told: LogEntry, done: float | None) -> LogEntry:
+def _of_micro_batches(entry: LogEntry, done: float | None) -> LogEntry:
     """A bar that counts micro-batches, where the steps done are told beside it and are others than its count.
 
     What is printed of the steps is rounded to three digits.
     """
     if done is None:
-        return told
-    if abs(done + 1 - told.step) <= max(1.0, 0.01 * told.step):
-        return told if told.step > _FEW else replace(told, total=None)  # the two cannot differ by much yet
+        return entry
+    if abs(done + 1 - entry.step) <= max(1.0, 0.01 * entry.step):
+        return entry if entry.step > _FEW else replace(entry, total=None)  # the two cannot differ by much yet
     return replace(
-        told, step=int(done) + 1, micro=told.step, micro_s=told.seconds, seconds=None, elapsed=None, total=None
+        entry, step=int(done) + 1, micro=entry.step, micro_s=entry.seconds, seconds=None, elapsed=None, total=None
     )
 
 

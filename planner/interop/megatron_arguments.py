@@ -8,16 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 
 from planner.interop.files import shown, whole
-from planner.interop.kinds import table_of_keys
+from planner.interop.kinds import Kinds, by_name, table_of_keys
 from planner.interop.megatron_launch import Launch, launch_of, slurm_environment
 from planner.interop.shell import Script, read_script
 from planner.interop.shell_words import unresolved
 from planner.units import PlannerError
 from planner.words import say
 
-ALIASES: Mapping[str, str] = table_of_keys("megatron")["aliases"]  # names of other years and forks
+_TABLE = table_of_keys("megatron")
+ALIASES: Mapping[str, str] = _TABLE["aliases"]  # names of other years and forks
+#: Options that decide what is trained, how it is laid out, what memory holds or how long it runs, and are not read.
+DECIDING = by_name(_TABLE["deciding"])
 _PYTHONS_NUMBER = re.compile(r"(?:--[\w-]+=)?-?\d{1,15}(?:_\d{1,15}){1,8}")  # 300_000_000
 GROUPED = ("num-attention-heads-kv", "num-key-value-heads", "n-head-kv")  # forks whose groups need no switch
 NO_DECODERS = re.compile(
@@ -58,6 +63,19 @@ PATHS = frozenset(
 )
 
 
+@cache
+def known_options() -> frozenset[str]:
+    """All names that Megatron-LM or a fork of it has or had (megatron_options.txt says which, and its sources)."""
+    text = files("planner.interop").joinpath("megatron_options.txt").read_text(encoding="utf-8")
+    elsewhere: frozenset[str] = _TABLE["elsewhere"]
+    return elsewhere | {line.split()[0] for line in text.splitlines() if line and not line.startswith("#")}
+
+
+def option_kinds(tool: str = "Megatron-LM", prefix: str = "--") -> Kinds:
+    """The kinds of a tool's options beside those that are read, which have Megatron-LM's names."""
+    return Kinds(tool, known_options(), DECIDING, prefix)
+
+
 @dataclass
 class Arguments:
     """Arguments by name without dashes; a flag has no values. Later ones win, as in argparse."""
@@ -66,12 +84,12 @@ class Arguments:
     values: dict[str, list[str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     remarks: list[str] = field(default_factory=list)
-    unsaid: list[str] = field(default_factory=list)  # what the script leaves open and the answer turns on: warnings
+    uncertain: list[str] = field(default_factory=list)  # what the script leaves open and the answer turns on: warnings
     entry: str = ""  # the program: pretrain_gpt.py
     underscored: bool = False  # written --num_layers, which of Megatron-LM's forks epfLLM's alone takes
     launch: Launch = field(default_factory=Launch)
     files: dict[str, str] = field(default_factory=dict)  # what the script writes: ds_config.json
-    doubts: dict[str, list[str]] | None = None  # the values where the conditions that nobody knows go the other way
+    other_branch: dict[str, list[str]] | None = None  # values where conditions that nobody knows go the other way
     runs: list[dict[str, list[str]]] = field(default_factory=list)  # values of the script's other runs
     script: str = ""  # the text itself
     unread: list[str] = field(default_factory=list)  # files that it reads and that are not at hand
@@ -136,12 +154,12 @@ class Arguments:
 
 
 def read_arguments(
-    text: str, name: str, given: Sequence[str] = (), beside: Callable[[str], str | None] = lambda _: None
+    text: str, name: str, given: Sequence[str] = (), read_file: Callable[[str], str | None] = lambda _: None
 ) -> Arguments:
     """The arguments of the command that has most of them, and what launches it.
 
-    Where only running the script would tell which way a condition goes, the first way is taken, and `doubts` holds
-    what the arguments are the other way. `beside` is that of `read_script`.
+    Where only running the script would tell which way a condition goes, the first way is taken, and `other_branch`
+    holds what the arguments are the other way. `read_file` is that of `read_script`.
 
     Raises
     ------
@@ -150,21 +168,21 @@ def read_arguments(
     """
     shortened = shown(name, 80)
     environment = slurm_environment(text)
-    script = read_script(text, shortened, given, environment=environment, beside=beside)
+    script = read_script(text, shortened, given, environment=environment, read_file=read_file)
     found, others = _chosen(script, shortened, environment)
     if script.unsure:
-        other = read_script(text, shortened, given, environment=environment, assume=False, beside=beside)
+        other = read_script(text, shortened, given, environment=environment, assume=False, read_file=read_file)
         try:
-            found.doubts = _chosen(other, shortened, environment)[0].values
+            found.other_branch = _chosen(other, shortened, environment)[0].values
         except PlannerError:  # that way it starts nothing
-            found.doubts = None
+            found.other_branch = None
     found.runs = [other for other in others if other != found.values]
     found.script = text
     # Files that are not at hand: a warning where they may set what was read, else a remark.
     found.unread = [file for file in script.unread if not ACTIVATES.search(file)]
     for file in found.unread:
         said = say("megatron_arguments.unread", file=shown(file))
-        (found.unsaid if script.unread[file] and SETS.search(file) else found.remarks).append(said)
+        (found.uncertain if script.unread[file] and SETS.search(file) else found.remarks).append(said)
     return found
 
 

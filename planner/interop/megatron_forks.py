@@ -27,7 +27,7 @@ _DEEPSPEED_MOE = (
 )  # fmt: skip
 
 
-def told_as_megatrons(a: Arguments) -> None:
+def rename_fork_options(a: Arguments) -> None:
     """Put what forks write into the names that the readers ask for; what is put there is marked as read."""
     for name, value in _renamed(a):
         a.values.setdefault(name, value)
@@ -113,7 +113,7 @@ def zero_of(a: Arguments) -> tuple[int, str] | None:
         return int(stated[0]), a.origin("zero-stage")
     if stated and "$" in stated[0]:
         return a.number("zero-stage", 0), a.origin("zero-stage")
-    a.unsaid.append(say("megatron_forks.zero_stage"))
+    a.uncertain.append(say("megatron_forks.zero_stage"))
     return 0, "not said in the script"
 
 

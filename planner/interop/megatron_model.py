@@ -162,7 +162,7 @@ def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     for part in compact.split("+"):
         found = re.fullmatch(r"\(?\[([01](?:,[01])*),?\]\)?(?:\*(\d{1,5}))?", part)
         if not found or len(pattern) > 10_000:
-            a.unsaid.append(say("megatron_model.frequency", text=shown(text)))
+            a.uncertain.append(say("megatron_model.frequency", text=shown(text)))
             return 0, 1
         pattern += [int(c) for c in found[1].split(",")] * min(int(found[2] or 1), 10_000)
     if len(pattern) != layers:

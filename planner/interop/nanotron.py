@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.interop.files import read_yaml, shown
-from planner.interop.imported import Imported, Taken, data_given, model_taken
+from planner.interop.imported import Imported, Stated, Taken, model_taken
 from planner.interop.kinds import Kinds, sort_keys
 from planner.interop.nanotron_assumptions import TABLE, M, P, T
 from planner.interop.values import Values, flat
@@ -22,12 +22,8 @@ SECTIONS = ("checkpoints", "data_stages", "general", "lighteval", "logging", "me
 READ = (*SECTIONS, "model.init_method", "model.ddp_bucket_cap_mb", "optimizer.", T, M)
 
 
-def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | None = None) -> Imported:
-    """A scenario from a YAML of nanotron.
-
-    Parameters
-    ----------
-    samples, tokens : of one epoch of the data, which the YAML does not say
+def import_nanotron(path: Path, stated: Stated) -> Imported:
+    """A scenario from a YAML of nanotron, which says nothing of its data's length.
 
     Raises
     ------
@@ -48,8 +44,7 @@ def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | Non
     layout = [tp, pp, dp, stage, sequence, recompute]
     steps, length, micro = y.take("training.iterations", "data.seq_length", "layout.micro_batch")
     batch = micro.value * y.value("layout.grad_accum") * y.value("layout.dp")
-    given = data_given(samples, tokens)
-    data = given or Taken("data.samples", steps.value * batch, "what the run reads")
+    data = stated.data or Taken("data.samples", steps.value * batch, "what the run reads")
     kept = y.deciding()
     taken = [
         Taken("name", shown(path.stem, 80), ""),
@@ -65,8 +60,7 @@ def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | Non
     ]
     irrelevant = {key for key in y.values if key.startswith(READ) and key not in kept}
     said = sort_keys(dict.fromkeys(y.values, y.name), y.used, Kinds("nanotron", irrelevant, kept))
-    unsaid = say("nanotron.length")
-    remarks = () if given else (unsaid,)
+    remarks = () if stated.data else (say("nanotron.length"),)
     return Imported("nanotron", (y.name,), model, tuple(taken), said.unused, remarks, warnings=said.warnings)
 
 

@@ -87,11 +87,7 @@ def with_peft(base: Imported | None, path: Path, models: list[Path]) -> Imported
     known = ("peft_type", "r", "target_modules", "base_model_name_or_path", *_UNCOUNTED)
     unused = tuple(sorted(key for key in document.values if key not in known))
     return replace(
-        found,
-        tool="peft",
-        files=(*found.files, place),
-        taken=(*found.taken, *taken),
-        unused=(*found.unused, *unused),
+        found, tool="peft", files=(*found.files, place), taken=(*found.taken, *taken), unused=(*found.unused, *unused)
     )
 
 

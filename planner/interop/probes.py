@@ -33,6 +33,11 @@ STEPS_LEAST, STEPS_MOST = 20, 50
 ABOUT_S = 60.0  # that steps take together, within those: a median of twenty is as good as a run repeats itself
 START_S = 300.0  # until a run trains: allocation, processes, compilation, the first checkpointless iterations
 MOST_CANDIDATES = 96
+#: What a plan says of a whole run, and a short one has not.
+_NOT_OF_A_PROBE: Mapping[str, Any] = dict.fromkeys((
+    "iterations_per_epoch", "reliability", "billing", "gpu_hours", "buying", "epochs", "leftover_samples",
+    "plausibility", "p_within_time", "p_within_cost", "p_within_both",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +168,6 @@ def _timed(plan: Plan, step_s: float) -> Plan:
     return replace(
         plan,
         iterations=steps,
-        iterations_per_epoch=None,
         tokens=steps * plan.global_batch * plan.seq_length,
         step_time_s=step,
         step_breakdown_s={},
@@ -171,17 +175,8 @@ def _timed(plan: Plan, step_s: float) -> Plan:
         time_s=time,
         cost_usd=Quantiles(*(hourly * value for value in _three(time))),
         schedule=(),
-        reliability=None,
-        billing=None,
-        gpu_hours=None,
-        buying=None,
         learning=(),
-        epochs=None,
-        leftover_samples=None,
-        plausibility=None,
-        p_within_time=None,
-        p_within_cost=None,
-        p_within_both=None,
+        **_NOT_OF_A_PROBE,
     )
 
 

@@ -9,13 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from planner.interop.datasets import (
-    epochs_of_map,
-    percent_of,
-    read_index,
-    read_index_map,
-    split_documents,
-)
+from planner.interop.datasets import epochs_of_map, percent_of, read_index, read_index_map, split_documents
 from planner.interop.files import config_text
 from planner.interop.neox_logs import LogDataset, explain, read_data_log
 from planner.reading import read_bytes
@@ -116,14 +110,14 @@ def _from_index(source: DataSource, prefix: Path, seq_length: int | None) -> Res
     tokens = index.tokens(0, stop)
     if tokens < 2:
         raise PlannerError(say("resolve.few_tokens", file=index.path.name, tokens=tokens))
-    told: dict[str, Any] = {"file": index.path.name, "tokens": tokens, "sequences": stop}
+    values: dict[str, Any] = {"file": index.path.name, "tokens": tokens, "sequences": stop}
     if split is not None:
         percent = percent_of(stop, index.sequences)
-        basis = say("resolve.index_split", split=split, percent=percent, total=index.sequences, **told)
+        basis = say("resolve.index_split", split=split, percent=percent, total=index.sequences, **values)
     elif index.documents != index.sequences:
-        basis = say("resolve.index_documents", documents=index.documents, **told)
+        basis = say("resolve.index_documents", documents=index.documents, **values)
     else:
-        basis = say("resolve.index", **told)
+        basis = say("resolve.index", **values)
     return Resolved(replace(source, index=None, read_index=source.index or "", tokens=tokens, basis=basis))
 
 
@@ -132,10 +126,10 @@ def _from_map(source: DataSource, path: Path, seq_length: int | None) -> Resolve
     found = read_index_map(path)
     if found.samples is None:
         raise PlannerError(say("resolve.lists_documents", file=path.name))
-    beside = path.with_name(
+    documents = path.with_name(
         path.name.replace(f"{found.kind}_idx", "doc_idx").replace(f"{found.kind}_index", "document_index")
     )
-    epochs = epochs_of_map(read_index_map(beside))
+    epochs = epochs_of_map(read_index_map(documents))
     in_name = re.search(r"_(\d{1,12})sl_", path.name)
     length = (int(in_name[1]) if in_name else 0) or seq_length
     if length is None:
@@ -171,10 +165,16 @@ def _log_remarks(train: Sequence[LogDataset], length: int) -> tuple[str, ...]:
         seq_length = dataset.seq_length or length
         one = (dataset.tokens_per_epoch(seq_length)[1] - 1) // seq_length
         if dataset.epochs > 1:
-            asked = dataset.requested or say("resolve.more")
+            requested = dataset.requested or say("resolve.more")
             share = say("resolve.half") if dataset.epochs == 2 else f"1/{dataset.epochs}"
-            told = {"printed": dataset.printed, "epochs": dataset.epochs, "asked": asked, "one": one, "share": share}
-            remarks.append(say("resolve.log_epochs", **told))
+            values = {
+                "printed": dataset.printed,
+                "epochs": dataset.epochs,
+                "asked": requested,
+                "one": one,
+                "share": share,
+            }
+            remarks.append(say("resolve.log_epochs", **values))
         elif dataset.line == "loading":
             remarks.append(say("resolve.log_loading", printed=dataset.printed))
     return tuple(remarks)

@@ -48,7 +48,7 @@ def read_script(
     *,
     environment: Mapping[str, str] | None = None,
     assume: bool = True,
-    beside: Callable[[str], str | None] = lambda _: None,
+    read_file: Callable[[str], str | None] = lambda _: None,
 ) -> Script:
     """The commands of a script with its own variables filled in.
 
@@ -57,14 +57,14 @@ def read_script(
     arguments : what the script is started with: $1, $2, …
     environment : variables that are set before it starts
     assume : which way a condition goes that only running the script would tell
-    beside : the text of a file that the script reads with `source`; None if it is not at hand
+    read_file : the text of a file that the script reads with `source`; None if it is not at hand
 
     Raises
     ------
     PlannerError
         If variables grow beyond reason or there are more words than any launch script has.
     """
-    run = _Run(Scope(name, arguments=list(arguments)), assume, beside)
+    run = _Run(Scope(name, arguments=list(arguments)), assume, read_file)
     for key, value in (environment or {}).items():
         run.scope.assign(key, [value])
     try:
@@ -79,9 +79,9 @@ def read_script(
 class _Run(Flow):
     """One pass over a script: what its simple commands do."""
 
-    def __init__(self, scope: Scope, assume: bool, beside: Callable[[str], str | None]) -> None:
+    def __init__(self, scope: Scope, assume: bool, read_file: Callable[[str], str | None]) -> None:
         super().__init__(scope, assume)
-        self.beside = beside
+        self.read_file = read_file
         self.unread: dict[str, bool] = {}
         self.assigned = False
         self.commands: list[list[str]] = []
@@ -229,7 +229,7 @@ class _Run(Flow):
     def source(self, words: list[str]) -> bool:
         """`source FILE ARGUMENTS`: a file that the script writes, or that is at hand, is read in its place."""
         name = words[1].replace(BLANK, " ") if len(words) > 1 else ""
-        text = self.scope.files.get(name) if name in self.scope.files else self.beside(name)
+        text = self.scope.files.get(name) if name in self.scope.files else self.read_file(name)
         if text is not None and self.calls < _MAX_CALLS:
             self.commands += self.within(text, words[1:])
         elif name:
@@ -260,7 +260,7 @@ class _Run(Flow):
             inner = self.test(words[1:])
             return None if inner is None else not inner
         words = [w for w in words if w not in ("(", ")")]
-        if len(words) == 2 and words[0] in ("-f", "-e", "-r", "-s") and self.beside(words[1].replace(BLANK, " ")):
+        if len(words) == 2 and words[0] in ("-f", "-e", "-r", "-s") and self.read_file(words[1].replace(BLANK, " ")):
             return True
         if any("$(" in w or "`" in w for w in words):
             return None

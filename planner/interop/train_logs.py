@@ -137,11 +137,11 @@ class LogReader:
         if self.dialect not in ("neox", "deepspeed"):
             self._steps = self._steps or StepLines(Hint(self.batch_hint, self.seq_length, self.gpus))
             self._steps.clock.marked = self._steps.clock.marked or self._marked
-            told = self._steps.rows(bytes(data[begin:end]), end=last)
+            found = self._steps.rows(bytes(data[begin:end]), end=last)
             self._marked = False if self._steps.kind else self._marked
-            if len(told.iteration):
+            if len(found.iteration):
                 self.dialect = "lines"
-                return self._of_lines(told)
+                return self._of_lines(found)
             if self._steps.kind:
                 return _nothing()
         if self.dialect != "neox":
