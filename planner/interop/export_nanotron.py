@@ -25,8 +25,9 @@ def nanotron_files(export: Export) -> dict[str, str]:
     PlannerError
         If nanotron cannot train the model as planned, naming what it lacks.
     """
-    lacking = _lacking(export)
-    if lacking:
+    no_ramp = say("export_common.batch_ramp_without") if export.trained.batch_ramp else ""
+    # Its Qwen2 class is Llama's shape with or without biases on q, k and v.
+    if lacking := no_ramp or missing_part(framework("nanotron"), export.model):
         raise cannot("train", export, "nanotron", lacking)
     refuse_lacking(NANOTRON, export, "nanotron", "nanotron")
     tree = nested(dict(sorted({**_run(export), **values_of(MODEL, export), **written(NANOTRON, export)}.items())))
@@ -61,13 +62,6 @@ _DATA = [
     "    seed: 42",
     "    num_loading_workers: 1",
 ]
-
-
-def _lacking(export: Export) -> str:
-    """What its Qwen2 class, which is Llama's shape with or without biases on q, k and v, does not have."""
-    if export.trained.batch_ramp:
-        return say("export_common.batch_ramp_without")
-    return missing_part(framework("nanotron"), export.model)
 
 
 def _run(export: Export) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,11 @@ from planner.performance.framework_table import known_framework
 from planner.units import PlannerError
 from planner.words import say
 
+#: Importers of one file, by tool.
+_IMPORTERS: Mapping[str, Callable[[Path, Stated], Imported]] = {
+    "huggingface": lambda path, _: import_huggingface(path), "megatron": import_megatron, "nanotron": import_nanotron,
+    "megatron-bridge": import_megatron_bridge, "torchtitan": import_torchtitan,
+}  # fmt: skip
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
 TOOLS = (
     "gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "accelerate", "nanotron",
@@ -129,15 +134,7 @@ def _read(paths: Sequence[Path], stated: Stated) -> Imported:
         both = zip(paths, tools, strict=True)
         listed = [say("interop_importing.file_of_tool", file=shown(p.name), tool=tool) for p, tool in both]
         raise PlannerError(say("interop_importing.one_by_one", files=listed))
-    if kinds == {"huggingface"}:
-        return import_huggingface(paths[0])
-    if kinds == {"nanotron"}:
-        return import_nanotron(paths[0], stated)
-    if kinds == {"torchtitan"}:
-        return import_torchtitan(paths[0], stated)
-    if kinds == {"megatron-bridge"}:
-        return import_megatron_bridge(paths[0], stated)
-    return import_megatron(paths[0], stated)
+    return _IMPORTERS[tools[0]](paths[0], stated)
 
 
 def _with_peft(paths: Sequence[Path], tools: Sequence[str], gpus: int | None) -> Imported:

@@ -79,7 +79,8 @@ def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kind
         if number == MOST_NAMED:
             warnings.append(say("kinds.more_unknown", file=where, more=len(unknown) - number))
             break
-        near = _near(key, names, kinds) if number < MOST_COMPARED else ""
+        close = nearest(key[:MOST_LETTERS], names) if number < MOST_COMPARED else ()
+        near = say("kinds.near", key=kinds.prefix + close[0]) if len(close) == 1 else ""
         name = kinds.prefix + shown(key)
         warnings.append(say("kinds.unknown", file=where, key=name, tool=kinds.tool, near=near))
     return Sorted(unused, tuple(warnings))
@@ -98,8 +99,3 @@ def refuse(warnings: Iterable[str], *, strict: bool) -> None:
         raise PlannerError(say("kinds.strict_and_more", warning=said[0], more=len(said) - 1))
     if strict and said:
         raise PlannerError(say("kinds.strict", warning=said[0]))
-
-
-def _near(key: str, names: Collection[str], kinds: Kinds) -> str:
-    near = nearest(key[:MOST_LETTERS], names)
-    return say("kinds.near", key=kinds.prefix + near[0]) if len(near) == 1 else ""

@@ -53,10 +53,6 @@ LOSS_NAMES = (
     "lm loss", "lm_loss", "reduced_train_loss", "loss", "train_loss", "train/loss", "train/lm_loss", "learning/loss",
     "train/ce loss", "train/crossentropyloss", "loss/train/total",
 )  # fmt: skip
-TIME_NAMES = (
-    *SECONDS_NAMES, *MILLISECONDS_NAMES, *CLOCK_NAMES, *ELAPSED_NAMES, *MEAN_RATE_NAMES, *MEAN_SECONDS_NAMES,
-    *(name for names in RATE_NAMES.values() for name in names),
-)  # fmt: skip
 
 
 class Names:

@@ -71,18 +71,18 @@ def with_peft(base: Imported | None, path: Path, models: list[Path]) -> Imported
         raise PlannerError(say("peft.kind", file=document.name, kind=shown(kind)))
     _refuse_uncounted(document, {key: key for key in _UNCOUNTED})
     found = base or _of_catalog(document, "base_model_name_or_path")
-    quantised = any(_in_four_bits(read_json(model).values.get("quantization_config")) for model in models)
+    quantised = [read_json(model).values.get("quantization_config") for model in models]
+    four = any(isinstance(stated, Mapping) and stated.get("load_in_4bit") is True for stated in quantised)
     place = document.name
     taken = [
-        Taken("training.adapter.method", "qlora" if quantised else "lora",
-              "quantization_config of config.json" if quantised else f"peft_type, {place}; weights in 16 bits"),
+        Taken("training.adapter.method", "qlora" if four else "lora",
+              "quantization_config of config.json" if four else f"peft_type, {place}; weights in 16 bits"),
         Taken("training.adapter.r", whole(document.values.get("r", RANK), f"r, {place}"), f"r, {place}"),
     ]  # fmt: skip
     modules = document.values.get("target_modules")
-    if modules is not None:
-        taken.append(Taken("training.adapter.target_modules", _modules(document, modules), f"target_modules, {place}"))
-    else:
+    if modules is None:
         raise PlannerError(say("peft.no_modules", file=place))
+    taken.append(Taken("training.adapter.target_modules", _modules(document, modules), f"target_modules, {place}"))
     _check(found.model, taken, place)
     known = ("peft_type", "r", "target_modules", "base_model_name_or_path", *_UNCOUNTED)
     unused = tuple(sorted(key for key in document.values if key not in known))
@@ -165,10 +165,6 @@ def _check(model: ModelSpec, taken: list[Taken], place: str) -> None:
             targets(model, Adapter("lora", RANK, tuple(modules)))
         except PlannerError as error:
             raise PlannerError(say("peft.wrong", file=place, what=error.args[0])) from None
-
-
-def _in_four_bits(stated: object) -> bool:
-    return isinstance(stated, Mapping) and stated.get("load_in_4bit") is True
 
 
 def _adapter(document: Document, said: list[str]) -> list[Taken]:

@@ -64,10 +64,7 @@ def checked(path: Path, answer: Optimization) -> Optimization:
     PlannerError
         If they are not, naming the file and what is wrong.
     """
-    # Planner writes no text with line ends or other characters that are not seen.
-    for where, text in plan_json.texts(plan_json.encode(answer), "optimization"):
-        if not text.isprintable():
-            raise unprintable(path, where, text)
+    refuse_unprintable(path, answer, "optimization")
     if answer.plan is None:
         return answer
     wrong = _impossible(answer.plan, answer.trained, answer.goal)
@@ -82,10 +79,12 @@ def checked(path: Path, answer: Optimization) -> Optimization:
     return answer
 
 
-def unprintable(path: Path, key: str, text: str) -> PlannerError:
-    """The refusal of a saved text that planner never writes."""
-    values = {"file": printable_name(path), "key": printable(key), "text": shown(text)}
-    return PlannerError(say("interop_plans.unprintable", **values))
+def refuse_unprintable(path: Path, answer: object, name: str) -> None:
+    """Refuse what planner never writes: texts with line ends or other characters that are not seen."""
+    for key, text in plan_json.texts(plan_json.encode(answer), name):
+        if not text.isprintable():
+            values = {"file": printable_name(path), "key": printable(key), "text": shown(text)}
+            raise PlannerError(say("interop_plans.unprintable", **values))
 
 
 def _impossible(plan: Plan, trained: Trained | None, goal: StatedGoal | None) -> str | None:

@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from planner.interop.datasets import epochs_of_map, percent_of, read_index, read_index_map, split_documents
+from planner.interop.datasets import epochs_of_map, read_index, read_index_map, split_documents
 from planner.interop.files import config_text
 from planner.interop.neox_logs import LogDataset, explain, read_data_log
 from planner.reading import read_bytes
@@ -112,7 +113,7 @@ def _from_index(source: DataSource, prefix: Path, seq_length: int | None) -> Res
         raise PlannerError(say("resolve.few_tokens", file=index.path.name, tokens=tokens))
     values: dict[str, Any] = {"file": index.path.name, "tokens": tokens, "sequences": stop}
     if split is not None:
-        percent = percent_of(stop, index.sequences)
+        percent = float(Fraction(stop * 100, index.sequences or 1))
         basis = say("resolve.index_split", split=split, percent=percent, total=index.sequences, **values)
     elif index.documents != index.sequences:
         basis = say("resolve.index_documents", documents=index.documents, **values)

@@ -138,6 +138,8 @@ class _Run(Flow):
             return None if value is None else bool(value)
         if name in self.functions and self.calls < _MAX_CALLS:
             return self.call(self.functions[name], words[1:])
+        if name in _STATUS:
+            return _STATUS[name]
         if name in _BUILTIN:
             return _BUILTIN[name](self, words)
         if name == "printf" and words[1:2] == ["-v"] and len(words) > 3:
@@ -316,25 +318,14 @@ class _Run(Flow):
         return text
 
 
-def _always(status: bool | None) -> Callable[[_Run, list[str]], bool | None]:
-    return lambda _run, _words: status
-
-
+_STATUS = {"true": True, ":": True, "cd": True, "pwd": True, "false": False}
 _BUILTIN: dict[str, Callable[[_Run, list[str]], bool | None]] = {
-    "true": _always(True),
-    ":": _always(True),
-    "false": _always(False),
-    "cd": _always(True),
     "source": _Run.source,
     ".": _Run.source,
     "getopts": _Run.options,
-    "pwd": _always(True),
     "set": _Run.set_arguments,
     "shift": _Run.shift,
     "unset": _Run.unset,
     "eval": _Run.evaluate,
-    "exit": _Run.stop,
-    "return": _Run.stop,
-    "break": _Run.stop,
-    "continue": _Run.stop,
+    **dict.fromkeys(("exit", "return", "break", "continue"), _Run.stop),
 }
