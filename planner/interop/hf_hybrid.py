@@ -139,8 +139,8 @@ def bamba(k: Keys, name: str) -> ModelSpec:
     )
     mixers = each(layers, chosen, ATTENTION, RECURRENT)
     k.origins["layer_pattern"] = f"attn_layer_indices, {k.document.where('attn_layer_indices')}"
-    held = _with_state(_mamba_of_granite(k), mixers, [DENSE] * layers)
-    return llama_like(k, name, **biases(k), **held)
+    fields = _with_state(_mamba_of_granite(k), mixers, [DENSE] * layers)
+    return llama_like(k, name, **biases(k), **fields)
 
 
 def granitemoehybrid(k: Keys, name: str) -> ModelSpec:
@@ -157,9 +157,9 @@ def granitemoehybrid(k: Keys, name: str) -> ModelSpec:
         width = k.number("moe.expert_ffn", "intermediate_size")
         moe = MoESpec(experts=experts, top_k=top_k, expert_ffn=width, shared_experts=1, shared_ffn=shared)
         changes = {"moe": moe}
-    held = _with_state(_mamba_of_granite(k), mixers, [EXPERTS if experts else DENSE] * layers)
+    fields = _with_state(_mamba_of_granite(k), mixers, [EXPERTS if experts else DENSE] * layers)
     positions = "" if rotary else "none"
-    return llama_like(k, name, position_embedding=positions, **changes, **bias_of(k), **held)
+    return llama_like(k, name, position_embedding=positions, **changes, **bias_of(k), **fields)
 
 
 def _nemotron_letters(k: Keys) -> list[str]:
@@ -243,8 +243,8 @@ def qwen3_next(k: Keys, name: str) -> ModelSpec:
     if k.family.startswith("qwen3_5_moe"):  # there is no dense MLP, and no width of one
         width = {"ffn": k.number("ffn", "intermediate_size", default=moe.shared_ffn if moe else 1)}
     biases = bias_of(k)
-    held = _with_state(mixer, mixers, mlps)
-    return llama_like(k, name, qk_norm=True, attention_gate=True, moe=moe, **width, **biases, **held)
+    fields = _with_state(mixer, mixers, mlps)
+    return llama_like(k, name, qk_norm=True, attention_gate=True, moe=moe, **width, **biases, **fields)
 
 
 def minimax(k: Keys, name: str) -> ModelSpec:

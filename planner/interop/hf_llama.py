@@ -110,14 +110,14 @@ def routed(
     many, each_token = k.number("moe.experts", *names), k.number("moe.top_k", *top)
     wide = k.number("moe.expert_ffn", width)
     count = (k.maybe("moe.shared_experts", shared) or 0) if isinstance(shared, str) else shared
-    held = {"shared_experts": count, "shared_ffn": wide if count else 0, **more}
-    return MoESpec(**{"experts": many, "top_k": each_token, "expert_ffn": wide, **held})
+    fields = {"shared_experts": count, "shared_ffn": wide if count else 0, **more}
+    return MoESpec(**{"experts": many, "top_k": each_token, "expert_ffn": wide, **fields})
 
 
 def gpt_neox(k: Keys, name: str) -> ModelSpec:
     parallel = k.flag("parallel_residual", "use_parallel_residual", True)
-    held = bias_of(k, default=True) | {"mlp_bias": True}
-    return ModelSpec(**base(k, name), parallel_residual=parallel, **held)
+    fields = bias_of(k, default=True) | {"mlp_bias": True}
+    return ModelSpec(**base(k, name), parallel_residual=parallel, **fields)
 
 
 def llama(k: Keys, name: str) -> ModelSpec:
@@ -162,8 +162,8 @@ def qwen3(k: Keys, name: str) -> ModelSpec:
 def _qwen_moe(k: Keys, shared: bool) -> dict[str, Any]:
     mlps = expert_layers(k, k.number("layers", "num_hidden_layers"))
     shared_ffn = k.number("moe.shared_ffn", "shared_expert_intermediate_size") if shared else 0
-    held: dict[str, Any] = {"shared_experts": int(shared), "shared_ffn": shared_ffn, "shared_gate": shared}
-    moe = routed(k, "num_experts", "num_local_experts", width="moe_intermediate_size", **held)
+    fields: dict[str, Any] = {"shared_experts": int(shared), "shared_ffn": shared_ffn, "shared_gate": shared}
+    moe = routed(k, "num_experts", "num_local_experts", width="moe_intermediate_size", **fields)
     return {**({"moe": moe} if EXPERTS in mlps else {}), **_qwen_layers(k, mlps)}
 
 
@@ -216,5 +216,5 @@ def deepseek(k: Keys, name: str) -> ModelSpec:
 
 def gpt_oss(k: Keys, name: str) -> ModelSpec:
     moe = routed(k, "num_local_experts", top=("num_experts_per_tok", "experts_per_token"), router_bias=True)
-    held = bias_of(k, default=True) | {"mlp_bias": True}
-    return llama_like(k, name, attention_sinks=True, moe=moe, **held, **windowed(k, 2, EXPERTS))
+    fields = bias_of(k, default=True) | {"mlp_bias": True}
+    return llama_like(k, name, attention_sinks=True, moe=moe, **fields, **windowed(k, 2, EXPERTS))

@@ -68,8 +68,8 @@ def stablelm(k: Keys, name: str) -> ModelSpec:
 def cohere(k: Keys, name: str) -> ModelSpec:
     norm = k.flag("qk_norm", "use_qk_norm", False)
     windows = windowed(k, 4) if k.family == "cohere2" else {}
-    held = bias_of(k) | windows | {"parallel_residual": True, "norms_per_layer": 1}
-    return llama_like(k, name, tied=True, norm="layernorm_nobias", qk_norm=norm, qk_norm_wide=norm, **held)
+    fields = bias_of(k) | windows | {"parallel_residual": True, "norms_per_layer": 1}
+    return llama_like(k, name, tied=True, norm="layernorm_nobias", qk_norm=norm, qk_norm_wide=norm, **fields)
 
 
 def olmo(k: Keys, name: str) -> ModelSpec:
@@ -247,8 +247,10 @@ def ernie4_5_moe(k: Keys, name: str) -> ModelSpec:
         shared=k.number("moe.shared_experts", "moe_num_shared_experts", least=0),
         router_bias=True,
     )
-    held = bias_of(k, "use_bias", everywhere=True) | pattern([ATTENTION] * layers, each(layers, chosen, EXPERTS, DENSE))
-    return llama_like(k, name, tied=True, moe=moe, **held)
+    fields = bias_of(k, "use_bias", everywhere=True) | pattern(
+        [ATTENTION] * layers, each(layers, chosen, EXPERTS, DENSE)
+    )
+    return llama_like(k, name, tied=True, moe=moe, **fields)
 
 
 def deepseek_v32(k: Keys, name: str) -> ModelSpec:
@@ -280,5 +282,5 @@ def exaone_moe(k: Keys, name: str) -> ModelSpec:
     if windows:
         mixers = each(layers, range(every - 1, layers, every) if every else (), ATTENTION, WINDOWED)
     moe = routed(k, "num_experts", width="moe_intermediate_size", shared=shared, router_bias=True)
-    held = windows | pattern(mixers, each(layers, range(first, layers), EXPERTS, DENSE))
-    return llama_like(k, name, qk_norm=True, moe=moe, **held)
+    fields = windows | pattern(mixers, each(layers, range(first, layers), EXPERTS, DENSE))
+    return llama_like(k, name, qk_norm=True, moe=moe, **fields)

@@ -94,8 +94,8 @@ def refuse(warnings: Iterable[str], *, strict: bool) -> None:
     PlannerError
         If `strict` and there are warnings: the first, and how many more there are.
     """
-    said = list(warnings)
-    if strict and len(said) > 1:
-        raise PlannerError(say("kinds.strict_and_more", warning=said[0], more=len(said) - 1))
-    if strict and said:
-        raise PlannerError(say("kinds.strict", warning=said[0]))
+    listed = list(warnings)
+    if strict and len(listed) > 1:
+        raise PlannerError(say("kinds.strict_and_more", warning=listed[0], more=len(listed) - 1))
+    if strict and listed:
+        raise PlannerError(say("kinds.strict", warning=listed[0]))

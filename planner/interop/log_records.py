@@ -102,7 +102,7 @@ class StepClock:
     _label: bytes | None = None
     _restart: bool = True
     _rows: list[tuple[int, float, float, bool]] = field(default_factory=list)
-    _said: dict[str, float | None] = field(default_factory=dict)
+    _stated: dict[str, float | None] = field(default_factory=dict)
 
     def take(self, entry: LogEntry) -> None:
         """One record more."""
@@ -133,7 +133,7 @@ class StepClock:
     def rows(self) -> Rows:
         """The rows since the last call."""
         taken, self._rows = self._rows, []
-        said, self._said = self._said, {}
+        said, self._stated = self._stated, {}
         return rows_of(
             [(step, seconds, clock) for step, seconds, clock, _ in taken],
             total=count(said.get("total"), 1e15),
@@ -153,7 +153,7 @@ class StepClock:
         for name in ("total", "batch", "loss"):
             value = getattr(entry, name)
             if value is not None:
-                self._said[name] = value
+                self._stated[name] = value
 
     def _seconds(self, entry: LogEntry) -> float | None:
         """Seconds of a step: said, of its micro-batches, since the record before by either clock, or the mean."""

@@ -81,14 +81,14 @@ def imported_arguments(read: Arguments, path: Path, stated: Stated, kinds: Kinds
     taken += megatron_training(read, batch)
     taken += megatron_conditions(read, model)
     taken += layout
-    said = sort_keys(dict.fromkeys(read.values, read.name), read.used, kinds)
+    others = sort_keys(dict.fromkeys(read.values, read.name), read.used, kinds)
     return Imported(
         tool="megatron",
         files=(path.name,),
         model=model,
         taken=tuple(taken),
-        unused=said.unused,
-        warnings=(*said.warnings, *_undecided(read)),
+        unused=others.unused,
+        warnings=(*others.warnings, *_undecided(read)),
         remarks=tuple(dict.fromkeys(read.remarks)),
         extras={"world": world},
     )

@@ -59,9 +59,9 @@ def import_nanotron(path: Path, stated: Stated) -> Imported:
         micro,
     ]
     irrelevant = {key for key in y.values if key.startswith(READ) and key not in kept}
-    said = sort_keys(dict.fromkeys(y.values, y.name), y.used, Kinds("nanotron", irrelevant, kept))
+    others = sort_keys(dict.fromkeys(y.values, y.name), y.used, Kinds("nanotron", irrelevant, kept))
     remarks = () if stated.data else (say("nanotron.length"),)
-    return Imported("nanotron", (y.name,), model, tuple(taken), said.unused, remarks, warnings=said.warnings)
+    return Imported("nanotron", (y.name,), model, tuple(taken), others.unused, remarks, warnings=others.warnings)
 
 
 def _model(y: Values, stem: str) -> tuple[ModelSpec, dict[str, str]]:

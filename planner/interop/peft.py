@@ -106,22 +106,22 @@ def import_axolotl(model: Path | None, path: Path, *, gpus: int | None = None) -
         if values.get(key) not in (None, 1):
             raise PlannerError(say("peft.layout", file=place, key=key, value=shown(str(values[key]))))
     base = import_huggingface(model) if model is not None else _of_catalog(document, "base_model")
-    said: list[str] = []
+    remarks: list[str] = []
     taken = [t for t in base.taken if t.key != "data.seq_length"]
     for key, name in (("data.seq_length", "sequence_len"), ("layout.micro_batch", "micro_batch_size")):
         if values.get(name) is not None:
             taken.append(Taken(key, whole(values[name], f"{name}, {place}"), f"{name}, {place}"))
-    taken += _length(values, place) + _batch(values, place, gpus, said) + _framework(values, place, said)
-    adapter = _adapter(document, said)
+    taken += _length(values, place) + _batch(values, place, gpus, remarks) + _framework(values, place, remarks)
+    adapter = _adapter(document, remarks)
     _check(base.model, adapter, place)
-    taken += adapter + _optimizer(values, place, said, bool(adapter)) + _rest(values, place)
+    taken += adapter + _optimizer(values, place, remarks, bool(adapter)) + _rest(values, place)
     return replace(
         base,
         tool="axolotl",
         files=(*base.files, place),
         taken=tuple(taken),
         unused=(*base.unused, *sorted(str(key) for key in values if key not in READ_OF_AXOLOTL)),
-        remarks=(*base.remarks, *said),
+        remarks=(*base.remarks, *remarks),
     )
 
 
@@ -167,7 +167,7 @@ def _check(model: ModelSpec, taken: list[Taken], place: str) -> None:
             raise PlannerError(say("peft.wrong", file=place, what=error.args[0])) from None
 
 
-def _adapter(document: Document, said: list[str]) -> list[Taken]:
+def _adapter(document: Document, remarks: list[str]) -> list[Taken]:
     values, place = document.values, document.name
     method = values.get("adapter")
     if method in (None, ""):
@@ -176,7 +176,7 @@ def _adapter(document: Document, said: list[str]) -> list[Taken]:
         raise PlannerError(say("peft.method", file=place, method=shown(str(method))))
     four = method == "qlora" or values.get("load_in_4bit") is True
     if values.get("load_in_8bit") is True and not four:
-        said.append(say("peft.eight_bits"))
+        remarks.append(say("peft.eight_bits"))
     linear = values.get("lora_target_linear") is True
     modules = [ALL_LINEAR] if linear else _modules(document, values.get("lora_target_modules"))
     where = "lora_target_linear" if linear else "lora_target_modules"
@@ -196,9 +196,9 @@ def _length(values: Mapping[str, Any], place: str) -> list[Taken]:
     return [Taken("training.epochs", 1, "default of num_epochs in Axolotl")] if epochs is None else []
 
 
-def _batch(values: Mapping[str, Any], place: str, gpus: int | None, said: list[str]) -> list[Taken]:
+def _batch(values: Mapping[str, Any], place: str, gpus: int | None, remarks: list[str]) -> list[Taken]:
     if gpus is None:
-        said.append(say("peft.gpus"))
+        remarks.append(say("peft.gpus"))
         return []
     taken = [Taken("layout.dp", gpus, "--gpus")]
     if values.get("micro_batch_size") is not None:
@@ -209,7 +209,7 @@ def _batch(values: Mapping[str, Any], place: str, gpus: int | None, said: list[s
     return taken
 
 
-def _framework(values: Mapping[str, Any], place: str, said: list[str]) -> list[Taken]:
+def _framework(values: Mapping[str, Any], place: str, remarks: list[str]) -> list[Taken]:
     if values.get("fsdp") or values.get("fsdp_config") or values.get("fsdp_version"):
         inner = values.get("fsdp_config")
         text = str(inner).upper() if inner else ""
@@ -221,22 +221,22 @@ def _framework(values: Mapping[str, Any], place: str, said: list[str]) -> list[T
     stated = values.get("deepspeed")
     number = next((n for n in (3, 2, 1) if f"zero{n}" in str(stated)), None)
     if stated and number is None:
-        said.append(say("peft.zero_stage", stated=shown(str(stated))))
+        remarks.append(say("peft.zero_stage", stated=shown(str(stated))))
         return [Taken("training.framework", "deepspeed", f"deepspeed, {place}")]
     if not stated:
-        said.append(say("peft.unstated"))
+        remarks.append(say("peft.unstated"))
     return [
         Taken("training.framework", "deepspeed", f"deepspeed, {place}" if stated else "not stated"),
         Taken("layout.zero_stage", number or 1, f"deepspeed, {place}" if stated else "not stated"),
     ]
 
 
-def _optimizer(values: Mapping[str, Any], place: str, said: list[str], tuned: bool) -> list[Taken]:
+def _optimizer(values: Mapping[str, Any], place: str, remarks: list[str], tuned: bool) -> list[Taken]:
     stated = str(values.get("optimizer") or "adamw_torch_fused")
     if "8bit" in stated and not tuned:
         return [Taken("training.optimizer", "adamw-8bit", f"optimizer, {place}")]
     if "8bit" in stated:
-        said.append(say("peft.moments", stated=shown(stated)))
+        remarks.append(say("peft.moments", stated=shown(stated)))
     known = next((name for word, name in _OPTIMIZERS.items() if word in stated), None)
     if known is None:
         raise PlannerError(say("peft.optimizer", file=place, stated=shown(stated)))

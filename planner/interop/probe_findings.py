@@ -203,35 +203,35 @@ def looks_wrong(runs: Sequence[Mapping[str, Any]], benches: Sequence[Bench], tab
         if run["stalled_steps"] > STALLED * run["steps"]:
             values = {"run": number, "stalled": run["stalled_steps"], "steps": run["steps"]}
             stalling.append(say("probe_findings.stalls", **values))
-    said: list[str] = [*slow, *fast, *stalling]
+    findings: list[str] = [*slow, *fast, *stalling]
     across = [run["ratio"] for run in runs if run["nodes"] > 1]
     inside = [run["ratio"] for run in runs if run["nodes"] == 1]
     if across and inside and median(across) > CONTRAST * median(inside):
-        said.append(say("probe_findings.contrast", across=median(across), inside=median(inside)))
+        findings.append(say("probe_findings.contrast", across=median(across), inside=median(inside)))
     for bench in benches:
         if bench.measured < SLOW * bench.modelled:
             code = "probe_findings.slow_network" if bench.kind == "network" else "probe_findings.slow_part"
             values = {"what": bench.what, "source": bench.source, "measured": bench.measured, "unit": bench.unit}
-            said.append(say(code, **values, expected=bench.modelled))
-    return said + _slow_nodes(tables)
+            findings.append(say(code, **values, expected=bench.modelled))
+    return findings + _slow_nodes(tables)
 
 
 def _slow_nodes(tables: Tables) -> list[str]:
     """Nodes that fall behind their like: in matmuls by node, and in collectives of as many ranks on other hosts."""
-    said: list[str] = []
+    findings: list[str] = []
     by_node: dict[str, float] = {}
     for _, table in tables:
         if isinstance(table, Matmul) and table.node:
             by_node[table.node] = max(by_node.get(table.node, 0.0), table.tflops)
     if len(by_node) > 1:
         middle = median(by_node.values())
-        said += [
+        findings += [
             say("probe_findings.slow_node", node=node, rate=rate, nodes=len(by_node), middle=middle)
             for node, rate in by_node.items()
             if rate < SLOW_NODE * middle
         ]
     collectives = [(name, table) for name, table in tables if isinstance(table, Collective)]
-    said += [
+    findings += [
         say("probe_findings.wrong_values", file=name, collective=table.name, wrong=table.wrong)
         for name, table in collectives
         if table.wrong
@@ -245,5 +245,5 @@ def _slow_nodes(tables: Tables) -> list[str]:
             if len(group) > 2 and table.largest[1] < SLOW_NODE * middle:
                 hosts, rate = list(dict.fromkeys(table.hosts)) or [name], table.largest[1]
                 values = {"hosts": hosts, "collective": table.name, "rate": rate, "tables": len(group)}
-                said.append(say("probe_findings.slow_hosts", **values, middle=middle))
-    return said
+                findings.append(say("probe_findings.slow_hosts", **values, middle=middle))
+    return findings

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from planner.interop.shell_commands import next_option, printed, said_by, tested
+from planner.interop.shell_commands import command_output, next_option, printed, tested
 from planner.interop.shell_flow import Flow, StopError
 from planner.interop.shell_syntax import Node, Pipe, Simple, parse
 from planner.interop.shell_words import BLANK, Scope, calculate, fields, quoted_text, text_of, unresolved
@@ -274,7 +274,7 @@ class _Run(Flow):
             return None
         self.calls += 1
         try:
-            return self.said(parse(text))
+            return self.nodes_output(parse(text))
         finally:
             self.calls -= 1
 
@@ -289,12 +289,12 @@ class _Run(Flow):
         finally:
             self.unsure, self.printing = unsure, before
 
-    def said(self, nodes: list[Node]) -> str | None:
+    def nodes_output(self, nodes: list[Node]) -> str | None:
         first = nodes[0] if len(nodes) == 2 else None
         if isinstance(first, Simple) and first.words and first.words[0][0].startswith("IFS="):
             before = self.scope.separator
             self.node(first)
-            found = self.said(nodes[1:])
+            found = self.nodes_output(nodes[1:])
             self.scope.separator = before
             return found
         if len(nodes) != 1:
@@ -312,7 +312,7 @@ class _Run(Flow):
             if words[0] == "echo" and any("$(" in w or "`" in w for w in words):
                 return None
             given = text if number else quoted_text(self.scope, part.here[0]).strip("\"'") if part.here else None
-            text = said_by(self.scope, words, given)
+            text = command_output(self.scope, words, given)
             if text is None:
                 return None
         return text

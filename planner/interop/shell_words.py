@@ -174,8 +174,8 @@ def _dollar(scope: Scope, piece: str) -> list[str]:
         value = arithmetic(scope, piece[3:-2])
         return [written] if value is None else [str(value)]
     if piece[0] == "`" or piece.startswith("$("):
-        said = scope.output(piece[1:-1] if piece[0] == "`" else piece[2:-1])
-        return [written] if said is None else [said]
+        output = scope.output(piece[1:-1] if piece[0] == "`" else piece[2:-1])
+        return [written] if output is None else [output]
     inner = piece[2:-1] if piece.startswith("${") and piece.endswith("}") else piece[1:]
     values = _parameter(scope, inner)
     return unknown if values is None else values

@@ -54,9 +54,11 @@ def import_torchtitan(path: Path, stated: Stated) -> Imported:
         kept.pop(budget := "activation_checkpoint.memory_budget", None)
         job.used.add(budget)
     kinds = Kinds("torchtitan", _TABLE["irrelevant"] | of_sections, kept)
-    said = sort_keys(dict.fromkeys(job.values, job.name), job.used, kinds)
-    warnings = (*job.warnings, *said.warnings)
-    return Imported("torchtitan", (job.name,), model, tuple(taken), said.unused, tuple(job.remarks), warnings=warnings)
+    others = sort_keys(dict.fromkeys(job.values, job.name), job.used, kinds)
+    warnings = (*job.warnings, *others.warnings)
+    return Imported(
+        "torchtitan", (job.name,), model, tuple(taken), others.unused, tuple(job.remarks), warnings=warnings
+    )
 
 
 def _values(path: Path) -> dict[str, Any]:
