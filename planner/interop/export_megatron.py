@@ -48,7 +48,7 @@ def megatron_files(export: Export) -> dict[str, str]:
         *unset,
         ': "${TOKENIZER_MODEL:?set it to the tokenizer of the data}"',
         *([] if export.measures else [': "${CHECKPOINTS:?set it to a folder that all nodes see}"']),
-        _connections(export),
+        connections(export),
         "",
         "DISTRIBUTED_ARGS=(",
         '  --nproc-per-node "$GPUS_PER_NODE"',
@@ -158,7 +158,7 @@ def argument_groups(export: Export) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def _connections(export: Export) -> str:
+def connections(export: Export) -> str:
     """What Megatron-LM demands: one connection for its overlaps, more for its FSDP (arguments.py, validate_args)."""
     fsdp = export.plan.layout.zero_stage >= 2
     return "unset CUDA_DEVICE_MAX_CONNECTIONS" if fsdp else "export CUDA_DEVICE_MAX_CONNECTIONS=1"
@@ -209,16 +209,11 @@ def _moe(export: Export) -> dict[str, Any]:
     if moe is None:
         return {}
     pattern = str(moe.every)
-    expert_bias: dict[str, Any] = {}
-    if balanced_by_bias(export):
-        expert_bias = {"moe-router-score-function": "sigmoid", "moe-router-enable-expert-bias": True}
+    sigmoid = {"moe-router-score-function": "sigmoid", "moe-router-enable-expert-bias": True}
     if moe.first_dense_layers:
         rest = layers - moe.first_dense_layers
-        pattern = (
-            f"([0]*{moe.first_dense_layers}+[1]*{rest})"
-            if moe.every == 1
-            else _listed(moe.first_dense_layers, rest, moe.every)
-        )
+        bits = [0] * moe.first_dense_layers + [int(i % moe.every == 0) for i in range(rest)]
+        pattern = f"([0]*{moe.first_dense_layers}+[1]*{rest})" if moe.every == 1 else f"([{','.join(map(str, bits))}])"
     return {
         "num-experts": moe.experts,
         "moe-router-topk": moe.top_k,
@@ -226,14 +221,9 @@ def _moe(export: Export) -> dict[str, Any]:
         "moe-layer-freq": pattern,
         "moe-shared-expert-intermediate-size": moe.shared_experts * moe.shared_ffn or None,
         "moe-shared-expert-gate": moe.shared_gate or None,
-        **expert_bias,
+        **(sigmoid if balanced_by_bias(export) else {}),
         **written(MEGATRON, export, "routing", "expert exchange"),
     }
-
-
-def _listed(dense: int, rest: int, every: int) -> str:
-    bits = [0] * dense + [int(i % every == 0) for i in range(rest)]
-    return "([" + ",".join(map(str, bits)) + "])"
 
 
 def _length(export: Export) -> dict[str, Any]:

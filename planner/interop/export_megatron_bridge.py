@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.export_common import NOT_PLANNED, Export
-from planner.interop.export_megatron import argument_groups, refuse_unknown
+from planner.interop.export_megatron import argument_groups, connections, refuse_unknown
 from planner.interop.fields import nested, yaml_lines
 from planner.interop.launching import TRAIN, torchrun_script
 from planner.interop.megatron_bridge_fields import fields_of
@@ -97,7 +97,6 @@ def megatron_bridge_files(export: Export) -> dict[str, str]:
     lines = commented([*head, f"{export.saving}.", *NOT_PLANNED.split("\n")])
     sections = nested(dict(sorted(bridge_fields(export).items(), key=lambda item: item[0].partition(".")[0])))
     export.notes.append(say("export_megatron_bridge.made_up", file=RECIPE))
-    fsdp = export.plan.layout.zero_stage >= 2
     return {
         OVERRIDES: "\n".join([*lines, *yaml_lines(sections), ""]),
         RECIPE: _RECIPE,
@@ -112,7 +111,7 @@ def megatron_bridge_files(export: Export) -> dict[str, str]:
                 "Words after the script's name override fields, as in: train.sh train.train_iters=10",
             ],
             ("CHECKPOINTS",),
-            ["unset CUDA_DEVICE_MAX_CONNECTIONS" if fsdp else "export CUDA_DEVICE_MAX_CONNECTIONS=1"],
+            [connections(export)],
             [f'"$here/{RECIPE}" "$@"'],
         ),
     }

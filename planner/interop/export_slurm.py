@@ -14,6 +14,12 @@ from planner.interop.script_assumptions import SCRIPT
 from planner.words import say
 
 SBATCH, SLURM_CONFIG = "train.sbatch", "slurm.yml"
+#: What a user should know of the time limit; a short run that is measured has no checkpoint to go on from.
+_ON_TIME = (
+    "The time limit is the plan's slow case (p90). Where the partition allows less, submit it again when",
+    "it ends: it goes on from its last checkpoint. Slurm itself queues it again when a node is lost.",
+)
+_ON_TIME_MEASURED = ("Logs of several starts are several runs: submit it anew, under a new job, where it did not end.",)
 _NODES = 'scontrol show hostnames "$SLURM_JOB_NODELIST"'
 _FIRST_NODE = (f'MASTER_ADDR="$({_NODES} | head -n 1)"', "export MASTER_ADDR")
 
@@ -60,16 +66,6 @@ def time_limit(seconds: float) -> str:
     return f"{hours // 24}-{hours % 24:02d}:00:00"
 
 
-def _on_time(export: Export) -> list[str]:
-    """What a user should know of the time limit; a short run that is measured has no checkpoint to go on from."""
-    if export.measures:
-        return ["Logs of several starts are several runs: submit it anew, under a new job, where it did not end."]
-    return [
-        "The time limit is the plan's slow case (p90). Where the partition allows less, submit it again when",
-        "it ends: it goes on from its last checkpoint. Slurm itself queues it again when a node is lost.",
-    ]
-
-
 def _sbatch(export: Export, body: list[str]) -> str:
     plan = export.plan
     lines = [
@@ -78,7 +74,7 @@ def _sbatch(export: Export, body: list[str]) -> str:
         *commented(
             [
                 "Submit it with: sbatch train.sbatch (from this folder). Add your account and partition below.",
-                *_on_time(export),
+                *(_ON_TIME_MEASURED if export.measures else _ON_TIME),
             ]
         ),
         f"#SBATCH --job-name={export.name}",

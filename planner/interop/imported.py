@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from planner.interop.fields import nested
 from planner.interop.files import shown, whole
 from planner.results.result import Result
 from planner.spec.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec, SparseSpec
@@ -124,13 +125,7 @@ def scenario_yaml(found: Imported) -> str:
             lines += textwrap.wrap(
                 f"{word}: {shown(sentence, 400)}", 110, initial_indent="# ", subsequent_indent="#   "
             )
-    tree: dict[str, Any] = {}
-    for taken in found.taken:
-        node = tree
-        *parents, last = taken.key.split(".")
-        for part in parents:
-            node = node.setdefault(part, {})
-        node[last] = taken
+    tree = nested({taken.key: taken for taken in found.taken})
     for section in [*SECTIONS, *(s for s in tree if s not in SECTIONS)]:
         if section in tree:
             lines += _written(section, tree[section], 0)
