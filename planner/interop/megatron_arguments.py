@@ -42,19 +42,7 @@ ACTIVATES = re.compile(
 # Files that may set anew what a script assigned before; others (BigScience's start-prod) set up a cluster's account.
 SETS = re.compile(r"\.(?:sh|bash|conf|cfg|env|inc|args)$|conf|param|arg|model|hyper|setting", re.IGNORECASE)
 # Programs of other tools, by the codes of what these are and what to import of them.
-OTHERS = {
-    "deepy.py": "other_tools.neox",
-    "llamafactory-cli": "other_tools.llama_factory",
-    "axolotl": "other_tools.axolotl",
-    "axolotl.cli.train": "other_tools.axolotl",
-    "swift": "other_tools.swift",
-    "recipe.py": "other_tools.megatron_bridge",
-    "torchtitan.train": "other_tools.torchtitan",
-    "run_train.py": "other_tools.nanotron",
-    "maxtext": "other_tools.maxtext",
-    "run_clm.py": "other_tools.trainer",
-    "accelerate": "other_tools.accelerate",
-}
+OTHERS: Mapping[str, str] = _TABLE["others"]
 
 
 #: Options that are read and whose words decide nothing by themselves: files, and what a vocabulary's size is known by.
@@ -214,7 +202,7 @@ def _instead(script: Script) -> str:
     started = {word.rsplit("/", 1)[-1] for line in script.commands for word in line}
     tool = next((tool for program, tool in OTHERS.items() if program in started), "")
     if tool:
-        return say("megatron_arguments.starts", tool=say(tool))
+        return say("megatron_arguments.starts", tool=say(f"other_tools.{tool}"))
     scripts = sorted(word for word in started if re.fullmatch(r"[\w.-]+\.(?:sh|bash|sbatch|slurm)", word))
     return say("megatron_arguments.starts_script", script=shown(scripts[0])) if scripts else ""
 

@@ -6,35 +6,23 @@ megatron/core/transformer/transformer_config.py, megatron/core/optimizer, megatr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from planner.interop.assumptions import Assumption, gradients_of, modules_of, unknown_modules, with_experts
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
+from planner.interop.kinds import table_of_keys
 from planner.interop.megatron_fields import biased
 from planner.results.plan import Layout
 from planner.spec.model import ModelSpec
 from planner.words import say
 
 #: `--optimizer` and what else keeps the states that planner counts.
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "adamw": {},
-    "adamw-bf16": {"use-precision-aware-optimizer": True, "exp-avg-dtype": "bf16", "exp-avg-sq-dtype": "bf16"},
-    "muon": {"optimizer": "muon"},
-    "lion": {"optimizer": "lion"},
-    "sgd-momentum": {"optimizer": "sgd", "sgd-momentum": 0.9},
-}
+OPTIMIZERS: Mapping[str, Mapping[str, Any]] = table_of_keys("megatron")["optimizers"]
 #: What a vendor's recipe switches on (columns of catalogs/recipes), as arguments.
-GRAPHS: dict[str, dict[str, Any]] = {
-    "full": {"cuda-graph-impl": "full_iteration", "no-check-for-nan-in-loss-and-grad": True},
-    "router": {"cuda-graph-impl": "transformer_engine", "cuda-graph-modules": ["moe_router", "moe_preprocess"]},
-    "attention": {"cuda-graph-impl": "transformer_engine", "cuda-graph-modules": ["attn"]},
-    "attention+router": {
-        "cuda-graph-impl": "transformer_engine",
-        "cuda-graph-modules": ["attn", "moe_router", "moe_preprocess"],
-    },
-}
+GRAPHS: Mapping[str, Mapping[str, Any]] = table_of_keys("megatron")["graphs"]
 ATTENTION: dict[bool | int, str] = {2: "flash", 3: "fused", True: "auto", False: "unfused"}  # --attention-backend
 FLEXIBLE = ("deepep", "hybridep")
 #: Weights of the balancing loss: Switch Transformer's (Fedus et al. 2022), and beside a bias of the router's own
