@@ -13,6 +13,7 @@ from typing import Any
 from planner.interop.files import Document, read_json, read_yaml, shown, whole
 from planner.interop.huggingface import ATTENTION, import_huggingface
 from planner.interop.imported import Imported, Taken
+from planner.interop.kinds import table_of_keys
 from planner.spec.adapter import ALL_LINEAR, RANK, Adapter
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
@@ -30,26 +31,8 @@ _UNCOUNTED: Mapping[str, tuple[Any, ...]] = {
     "trainable_token_indices": (None, []),
     "bias": (None, "none"),
 }
-_AXOLOTLS = {
-    "lora_modules_to_save": "modules_to_save",
-    "peft_use_dora": "use_dora",
-    "peft_layers_to_transform": "layers_to_transform",
-    "lora_target_parameters": "target_parameters",
-}
-_DECIDING = (
-    "tensor_parallel_size",
-    "context_parallel_size",
-    "dp_shard_size",
-    "dp_replicate_size",
-    "expert_parallel_size",
-)
 _OPTIMIZERS = {"adamw": "adamw", "lion": "lion", "muon": "muon", "adafactor": "adafactor"}
-READ_OF_AXOLOTL = (
-    "base_model", "adapter", "lora_r", "lora_target_linear", "lora_target_modules", "load_in_4bit", "load_in_8bit",
-    "sequence_len", "micro_batch_size", "gradient_accumulation_steps", "num_epochs", "max_steps", "optimizer", "bf16",
-    "fp16", "gradient_checkpointing", "deepspeed", "fsdp", "fsdp_config", "fsdp_version", "attn_implementation",
-    "flash_attention", *_AXOLOTLS, *_DECIDING,
-)  # fmt: skip
+_AXOLOTL = table_of_keys("axolotl")
 
 
 def with_peft(base: Imported | None, path: Path, models: list[Path]) -> Imported:
@@ -101,8 +84,8 @@ def import_axolotl(model: Path | None, path: Path, *, gpus: int | None = None) -
     """
     document = read_yaml(path)
     values, place = document.values, document.name
-    _refuse_uncounted(document, _AXOLOTLS)
-    for key in _DECIDING:
+    _refuse_uncounted(document, _AXOLOTL["uncounted"])
+    for key in _AXOLOTL["layout"]:
         if values.get(key) not in (None, 1):
             raise PlannerError(say("peft.layout", file=place, key=key, value=shown(str(values[key]))))
     base = import_huggingface(model) if model is not None else _of_catalog(document, "base_model")
@@ -115,12 +98,13 @@ def import_axolotl(model: Path | None, path: Path, *, gpus: int | None = None) -
     adapter = _adapter(document, remarks)
     _check(base.model, adapter, place)
     taken += adapter + _optimizer(values, place, remarks, bool(adapter)) + _rest(values, place)
+    known = {*_AXOLOTL["read"], *_AXOLOTL["layout"], *_AXOLOTL["uncounted"]}
     return replace(
         base,
         tool="axolotl",
         files=(*base.files, place),
         taken=tuple(taken),
-        unused=(*base.unused, *sorted(str(key) for key in values if key not in READ_OF_AXOLOTL)),
+        unused=(*base.unused, *sorted(str(key) for key in values if key not in known)),
         remarks=(*base.remarks, *remarks),
     )
 
