@@ -179,7 +179,7 @@ def propose(
     Parameters
     ----------
     formats : str
-        Some of html, pdf, xlsx, md, separated by commas; all hold the same content.
+        Some of html, pdf, xlsx, md, txt, separated by commas; all hold the same content.
     date : date or "YYYY-MM-DD", optional
         The day it is made; default: today. The same inputs and day give the same bytes.
     lang : str

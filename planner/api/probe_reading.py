@@ -89,7 +89,7 @@ def read_probe(
     shown = beside_predictions(runs, before)
     found = learnt(tables, _setting(planned, before[0]), before)
     if not runs and not found.benches:
-        why = [*found.strange.values(), *found.idle.values()]
+        why = [*found.impossible.values(), *found.idle.values()]
         raise PlannerError(say("probe_reading.all", said=why) if why else say("probe_reading.nothing"))
     added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else Added(())
     added = replace(added, files={**added.files, **_bench_files(found.benches, mine)})
@@ -207,7 +207,7 @@ def _document(
             for each in benches
         ],
         "unused": list(found.idle.values()),
-        "looks_wrong": [*found.strange.values(), *looks_wrong(runs, benches, tables)],
+        "looks_wrong": [*found.impossible.values(), *looks_wrong(runs, benches, tables)],
         "before": before,
         "after": after,
         "changed": changed,

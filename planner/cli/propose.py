@@ -17,7 +17,7 @@ def propose(
     scenarios: Annotated[list[Path], typer.Argument(help="Scenario files (YAML).", metavar="SCENARIO…")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write the documents into.")],
     format_: Annotated[
-        str, typer.Option("--format", metavar="LIST", help="Some of html, pdf, xlsx, md, separated by commas.")
+        str, typer.Option("--format", metavar="LIST", help="Some of html, pdf, xlsx, md, txt, separated by commas.")
     ] = "html,pdf,xlsx,md",
     date: DateOption = None,
     lang: Annotated[

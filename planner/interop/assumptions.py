@@ -61,10 +61,6 @@ OF_THE_MACHINE = (
 )
 
 
-def _never(_: Export) -> str:
-    return ""
-
-
 @dataclass(frozen=True, slots=True)
 class Assumption:
     """One row of a framework's table.
@@ -78,13 +74,13 @@ class Assumption:
     keys: tuple[Field | str, ...] = ()  # that the export writes
     otherwise: str = ""  # what holds without an option, the tool's own default: the code of a sentence
     together: Callable[[Export], Mapping[str, Any]] | None = None  # their values, where they are not each by itself
-    lacking: Callable[[Export], str] = _never
-    spelt: str = ""  # what stands before a name in the file
+    lacking: Callable[[Export], str] = lambda _: ""
+    prefix: str = ""  # what stands before a name in the file
 
     @property
     def options(self) -> tuple[str, ...]:
         """The names of what the export writes."""
-        return tuple(self.spelt + (key.key if isinstance(key, Field) else key) for key in self.keys)
+        return tuple(self.prefix + (key.key if isinstance(key, Field) else key) for key in self.keys)
 
     def write(self, export: Export) -> Mapping[str, Any]:
         """Options and values of a plan, all of them named in `options`."""
@@ -163,10 +159,10 @@ def _stages_lacking(export: Export, name: str) -> str:
     stages = stages_run(row, precision, conditions)
     if why or stage in stages or stage not in row.zero_stages:
         return why
-    told = {"precision": precision, "stage": stage, "able": [str(each) for each in stages or (1,)]}
+    values = {"precision": precision, "stage": stage, "able": [str(each) for each in stages or (1,)]}
     if conditions.offload == "none":
-        return say("assumptions.zero_optimizer", optimizer=conditions.optimizer, **told)
-    return say("assumptions.zero_offload", offload=conditions.offload, **told)
+        return say("assumptions.zero_optimizer", optimizer=conditions.optimizer, **values)
+    return say("assumptions.zero_offload", offload=conditions.offload, **values)
 
 
 # Sentences of more than one tool -----------------------------------------------------------------------------------
@@ -180,6 +176,11 @@ def no_degree(*names: str) -> Callable[[Export], str]:
         return say("assumptions.degree", name=odd, degree=getattr(export.plan.layout, odd)) if odd else ""
 
     return lacking
+
+
+def with_experts(value: Callable[[Export], Any]) -> Callable[[Export], Any]:
+    """What is written for a model with experts, and left out for others."""
+    return lambda export: value(export) if export.model.moe is not None else None
 
 
 def no_modules(export: Export) -> str:

@@ -74,7 +74,8 @@ def bench_of(path: Path) -> list[Collective] | list[Matmul] | None:
         If it is one of them and cannot be read, naming file and line.
     """
     head = _head(path)
-    if _is_matmul(head):
+    first = {name.strip().strip('"').lower() for name in head.partition("\n")[0].lstrip("\ufeff").split(",")}
+    if set(MATMUL) <= first:
         return read_matmuls(path)
     if _NCCL.search(head) and any(_ROW.match(line) or _RANK.search(line) for line in head.splitlines()):
         return read_collectives(path)
@@ -111,33 +112,28 @@ class _Reader:
     redop: str = ""
 
     def take(self, line: str) -> None:
-        if told := (_STARTING.search(line) or _NAMED.search(line)):
+        if name := (_STARTING.search(line) or _NAMED.search(line)):
             self.close()
-            self.named = told[1]
+            self.named = name[1]
         if at := _RANK.search(line):
-            self._rank(int(at[1]), at[2], " ".join(at[3].split()))
+            rank = int(at[1])
+            if self.rows or rank in self.ranks:
+                self.close()
+                self.ranks = {} if rank == 0 else self.ranks
+            self.ranks[rank] = (at[2], " ".join(at[3].split()))
         elif row := _ROW.match(line):
-            self._row(row)
+            size, rate, algorithm, wrong = _numbers(row)
+            if self.rows and size < self.rows[-1][0]:
+                self.close()
+            self.redop = row[4] or ""
+            if size > 0 and rate > 0:
+                self.rows.append((size, rate, algorithm, wrong))
 
     def close(self) -> None:
         """The rows so far are a table."""
         if self.rows:
             self.found.append(_collective(self.path, self.named, self.redop, self.ranks, self.rows))
         self.rows = []
-
-    def _rank(self, rank: int, host: str, gpu: str) -> None:
-        if self.rows or rank in self.ranks:
-            self.close()
-            self.ranks = {} if rank == 0 else self.ranks
-        self.ranks[rank] = (host, gpu)
-
-    def _row(self, row: re.Match[str]) -> None:
-        size, rate, algorithm, wrong = _numbers(row)
-        if self.rows and size < self.rows[-1][0]:
-            self.close()
-        self.redop = row[4] or ""
-        if size > 0 and rate > 0:
-            self.rows.append((size, rate, algorithm, wrong))
 
 
 def _numbers(row: re.Match[str]) -> tuple[int, float, float, int]:
@@ -169,15 +165,8 @@ def _collective(
             raise fault(path, say("bench_tables.no_ranks"))
     hosts = tuple(ranks[i][0] for i in sorted(ranks))
     gpu = ranks[min(ranks)][1] if ranks else ""
-    return Collective(
-        named,
-        count,
-        hosts,
-        gpu,
-        tuple(row[0] for row in rows),
-        tuple(row[1] for row in rows),
-        sum(row[3] for row in rows),
-    )
+    sizes, busbw, _, wrong = zip(*rows, strict=True)
+    return Collective(named, count, hosts, gpu, sizes, busbw, sum(wrong))
 
 
 def read_matmuls(path: Path) -> list[Matmul]:
@@ -230,8 +219,3 @@ def _head(path: Path) -> str:
             return file.read(1 << 20).decode("utf-8", "replace") if path.is_file() else ""
     except (OSError, ValueError, PlannerError):
         return ""
-
-
-def _is_matmul(head: str) -> bool:
-    first = {name.strip().strip('"').lower() for name in head.partition("\n")[0].lstrip("\ufeff").split(",")}
-    return set(MATMUL) <= first

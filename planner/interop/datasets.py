@@ -10,7 +10,6 @@ import os
 import re
 import struct
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,8 @@ _NPY_HEADER = re.compile(
     rb"\{'descr': '([<|][iu][1248])', 'fortran_order': False, 'shape': \((\d{1,18}(?:, ?\d{1,18})?,?)\),? ?\}\s*"
 )
 
+#: Index maps, and how Megatron-Core spells their names: …-document_index.npy.
+_MAPS = {"doc": "document_index", "sample": "sample_index", "shuffle": "shuffle_index"}
 SizeArray = NDArray[np.int32]
 
 
@@ -56,9 +57,7 @@ class DatasetIndex:
         for begin in range(start, stop, _CHUNK):
             part = self.sizes[begin : min(begin + _CHUNK, stop)]
             if int(part.min()) < 0:
-                raise PlannerError(
-                    say("datasets.negative_size", file=self.path.name, sequence=begin + int(part.argmin()))
-                )
+                raise _wrong(self.path.name, "datasets.negative_size", sequence=begin + int(part.argmin()))
             total += int(part.sum(dtype=np.int64))
         return total
 
@@ -91,24 +90,30 @@ def read_index(prefix: str | Path) -> DatasetIndex:
         with opened(path, (".idx",)) as file:
             header = file.read(_HEADER.size)
     except (OSError, ValueError) as error:
-        raise PlannerError(say("datasets.unreadable", file=path.name, error=_reason(error))) from error
-    code, sequences, boundaries = _checked_header(header, path.name)
+        raise _wrong(path.name, "datasets.unreadable", error=_reason(error)) from error
+    if len(header) < len(MAGIC) or not header.startswith(MAGIC):
+        raise _wrong(path.name, "datasets.no_magic")
+    if len(header) < _HEADER.size:
+        raise _wrong(path.name, "datasets.cut_header")
+    _, version, code, sequences, boundaries = _HEADER.unpack(header)
+    if version != 1:
+        raise _wrong(path.name, "datasets.version", version=version)
+    if code not in DTYPES:
+        raise _wrong(path.name, "datasets.token_type", kind=code)
     needed = _HEADER.size + 12 * sequences + 8 * boundaries
     if needed != size:
         fault = say("datasets.cut_short") if size < needed else say("datasets.longer")
-        raise PlannerError(
-            say(
-                "datasets.index_bytes",
-                file=path.name,
-                fault=fault,
-                sequences=sequences,
-                boundaries=boundaries,
-                needed=needed,
-                size=size,
-            )
+        raise _wrong(
+            path.name,
+            "datasets.index_bytes",
+            fault=fault,
+            sequences=sequences,
+            boundaries=boundaries,
+            needed=needed,
+            size=size,
         )
     if sequences == 0:
-        raise PlannerError(say("datasets.no_sequences", file=path.name))
+        raise _wrong(path.name, "datasets.no_sequences")
     sizes = np.memmap(path, dtype="<i4", mode="r", offset=_HEADER.size, shape=(sequences,))
     index = DatasetIndex(path, DTYPES[code], _BYTES[code], sequences, max(boundaries - 1, 0), sizes)
     _check_data_file(index)
@@ -156,15 +161,13 @@ def read_index_map(path: str | Path) -> IndexMap:
     """
     place = Path(path)
     array = _map_npy(place)
-    kind = next((k for k in ("doc", "sample", "shuffle") if place.stem.endswith((f"{k}_idx", _long_name(k)))), None)
+    kind = next((kind for kind, long in _MAPS.items() if place.stem.endswith((f"{kind}_idx", long))), None)
     if kind is None:
-        raise PlannerError(say("datasets.map_names", file=place.name))
+        raise _wrong(place.name, "datasets.map_names")
     shape: tuple[int, ...] = array.shape
     fits = len(shape) == (2 if kind == "sample" else 1) and (kind != "sample" or shape[1] == 2)
     if not fits or array.dtype.kind not in "iu" or shape[0] < (2 if kind == "sample" else 1):
-        raise PlannerError(
-            say("datasets.map_shape", file=place.name, shape=str(shape), dtype=str(array.dtype), kind=kind)
-        )
+        raise _wrong(place.name, "datasets.map_shape", shape=str(shape), dtype=str(array.dtype), kind=kind)
     return IndexMap(place, kind, int(shape[0]), array)
 
 
@@ -180,9 +183,7 @@ def epochs_of_map(document_map: IndexMap) -> int:
         high = int(part.max()) if high is None else max(high, int(part.max()))
     documents = (high or 0) - (low or 0) + 1
     if document_map.rows % documents:
-        raise PlannerError(
-            say("datasets.map_epochs", file=document_map.path.name, rows=document_map.rows, documents=documents)
-        )
+        raise _wrong(document_map.path.name, "datasets.map_epochs", rows=document_map.rows, documents=documents)
     return document_map.rows // documents
 
 
@@ -201,34 +202,19 @@ def _map_npy(path: Path) -> NDArray[np.integer]:
             file.seek(offset - length)
             header = file.read(min(length, _MAX_NPY_HEADER))
     except (OSError, ValueError) as error:
-        raise PlannerError(say("datasets.no_map", file=path.name, error=_reason(error))) from error
+        raise _wrong(path.name, "datasets.no_map", error=_reason(error)) from error
     match = _NPY_HEADER.fullmatch(header) if start.startswith(b"\x93NUMPY") else None
     if match is None or offset > size:
-        raise PlannerError(say("datasets.no_map", file=path.name, error=say("datasets.not_plain")))
+        raise _wrong(path.name, "datasets.no_map", error=say("datasets.not_plain"))
     shape = tuple(int(part) for part in match.group(2).split(b",") if part.strip())
     dtype = np.dtype(match.group(1).decode("ascii"))
     needed = offset + math.prod(shape) * dtype.itemsize
     if needed != size:
         fault = say("datasets.cut_short") if size < needed else say("datasets.longer")
-        raise PlannerError(
-            say("datasets.map_bytes", file=path.name, fault=fault, shape=str(shape), needed=needed, size=size)
-        )
+        raise _wrong(path.name, "datasets.map_bytes", fault=fault, shape=str(shape), needed=needed, size=size)
     if not math.prod(shape):
-        raise PlannerError(say("datasets.empty", file=path.name))
+        raise _wrong(path.name, "datasets.empty")
     return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
-
-
-def _checked_header(header: bytes, name: str) -> tuple[int, int, int]:
-    if len(header) < len(MAGIC) or not header.startswith(MAGIC):
-        raise PlannerError(say("datasets.no_magic", file=name))
-    if len(header) < _HEADER.size:
-        raise PlannerError(say("datasets.cut_header", file=name))
-    _, version, code, sequences, boundaries = _HEADER.unpack(header)
-    if version != 1:
-        raise PlannerError(say("datasets.version", file=name, version=version))
-    if code not in DTYPES:
-        raise PlannerError(say("datasets.token_type", file=name, kind=code))
-    return code, sequences, boundaries
 
 
 def _check_data_file(index: DatasetIndex) -> None:
@@ -242,19 +228,13 @@ def _check_data_file(index: DatasetIndex) -> None:
     pointers = np.memmap(index.path, dtype="<i8", mode="r", offset=at, shape=(index.sequences,))
     end = int(pointers[-1]) + int(index.sizes[-1]) * index.dtype_bytes
     if index.dtype != "float32" and end > available:
-        raise PlannerError(say("datasets.cut_data", file=data.name, end=end, available=available))
+        raise _wrong(data.name, "datasets.cut_data", end=end, available=available)
 
 
-def _long_name(kind: str) -> str:
-    """Megatron-Core's spelling: …-document_index.npy."""
-    return {"doc": "document_index", "sample": "sample_index", "shuffle": "shuffle_index"}[kind]
+def _wrong(file: str, code: str, **values: object) -> PlannerError:
+    return PlannerError(say(code, file=file, **values))
 
 
 def _reason(error: Exception) -> str:
     text = str(getattr(error, "strerror", None) or error)
     return text.splitlines()[0][:120] if text else type(error).__name__
-
-
-def percent_of(part: int, whole: int) -> float:
-    """A share of documents, in percent."""
-    return float(Fraction(part * 100, whole or 1))

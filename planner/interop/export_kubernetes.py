@@ -9,10 +9,9 @@ from typing import Any
 
 from planner.interop.export_common import Export
 from planner.interop.export_slurm import torchrun_lines
-from planner.interop.launches import LAUNCHES
-from planner.interop.launching import TRAIN, Launch
-from planner.interop.quoting import commented
-from planner.interop.yaml_blocks import block, dumped
+from planner.interop.launches import LAUNCHES, Launch
+from planner.interop.launching import TRAIN
+from planner.interop.quoting import block, commented, dumped
 from planner.units import PlannerError
 from planner.words import say
 
@@ -32,12 +31,16 @@ def jobset_files(export: Export) -> dict[str, str]:
         If the framework cannot run the plan, or its files are not started node by node.
     """
     launch = _launch(export)
+    place = [
+        f'export NNODES={export.plan.nodes} NODE_RANK="$JOB_COMPLETION_INDEX"',
+        f"export MASTER_ADDR={export.name}-node-0-0.{export.name}",
+    ]
     job = {
         "parallelism": export.plan.nodes,
         "completions": export.plan.nodes,
         "completionMode": "Indexed",
         "backoffLimit": 0,
-        "template": {"spec": _pod(export, launch, _jobset_place(export), "Never")},
+        "template": {"spec": _pod(export, launch, place, "Never")},
     }
     body = {
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
@@ -58,9 +61,11 @@ def pytorchjob_files(export: Export) -> dict[str, str]:
     Errors: as `jobset_files`.
     """
     launch = _launch(export)
+    # The operator sets MASTER_ADDR and MASTER_PORT, and RANK by pod, which torchrun sets by process.
+    place = [f'export NNODES={export.plan.nodes} NODE_RANK="$RANK"', "unset RANK WORLD_SIZE"]
 
     def replicas(count: int) -> dict[str, Any]:
-        pod = _pod(export, launch, _pytorchjob_place(export), "OnFailure", name="pytorch")
+        pod = _pod(export, launch, place, "OnFailure", name="pytorch")
         del pod["restartPolicy"]
         return {"replicas": count, "restartPolicy": "OnFailure", "template": {"spec": pod}}
 
@@ -83,19 +88,7 @@ def _launch(export: Export) -> Launch:
     if framework == "gpt-neox":
         raise PlannerError(say("export_kubernetes.neox"))
     script = ["#!/usr/bin/env bash", "set -euo pipefail", *torchrun_lines(export, "node"), ""]
-    return Launch({TRAIN: "\n".join(script)}, ("TRAIN_SCRIPT",), [], [])
-
-
-def _jobset_place(export: Export) -> list[str]:
-    return [
-        f'export NNODES={export.plan.nodes} NODE_RANK="$JOB_COMPLETION_INDEX"',
-        f"export MASTER_ADDR={export.name}-node-0-0.{export.name}",
-    ]
-
-
-def _pytorchjob_place(export: Export) -> list[str]:
-    """The operator sets MASTER_ADDR and MASTER_PORT, and RANK by pod, which torchrun sets by process."""
-    return [f'export NNODES={export.plan.nodes} NODE_RANK="$RANK"', "unset RANK WORLD_SIZE"]
+    return Launch({TRAIN: "\n".join(script)}, ("TRAIN_SCRIPT",))
 
 
 def _pod(export: Export, launch: Launch, place: list[str], restart: str, *, name: str = "node") -> dict[str, Any]:

@@ -24,7 +24,53 @@ def megatron_files(export: Export) -> dict[str, str]:
         If Megatron-LM cannot train the model as planned, naming what it lacks.
     """
     refuse_unknown(export, "Megatron-LM")
-    return {TRAIN: _script(export)}
+    plan = export.plan
+    groups = argument_groups(export)
+    indices = export.trained.data_index
+    unset = [] if indices else [': "${DATA_PATH:?set it to the prefix of the .bin and .idx files}"']
+    if not indices:
+        export.notes.append(say("export_megatron.data_path", file=TRAIN))
+    lines = [
+        "#!/usr/bin/env bash",
+        *commented(export.header("Launch script of Megatron-LM")),
+        *commented(
+            [
+                "Run it on every node, in a checkout of NVIDIA/Megatron-LM (or set MEGATRON_DIR to one), with:",
+                "  DATA_PATH        prefix of the .bin and .idx files",
+                "  TOKENIZER_MODEL  tokenizer of the data (a Hugging Face name or folder)",
+                *([] if export.measures else ["  CHECKPOINTS      folder for checkpoints, the same on all nodes"]),
+                "  MASTER_ADDR, NODE_RANK   the first node, and which node this is (0 to NNODES - 1)",
+            ]
+        ),
+        "set -euo pipefail",
+        f'NNODES="${{NNODES:-{plan.nodes}}}"',
+        f"GPUS_PER_NODE={export.gpus_per_node}",
+        *unset,
+        ': "${TOKENIZER_MODEL:?set it to the tokenizer of the data}"',
+        *([] if export.measures else [': "${CHECKPOINTS:?set it to a folder that all nodes see}"']),
+        connections(export),
+        "",
+        "DISTRIBUTED_ARGS=(",
+        '  --nproc-per-node "$GPUS_PER_NODE"',
+        '  --nnodes "$NNODES"',
+        '  --node-rank "${NODE_RANK:-0}"',
+        '  --master-addr "${MASTER_ADDR:-localhost}"',
+        '  --master-port "${MASTER_PORT:-29500}"',
+        ")",
+    ]
+    for title, name, values in groups:
+        lines += ["", *commented(title.split("\n")), f"{name}=(", *_argument_lines(values), ")"]
+    lines += [
+        "",
+        'cd "${MEGATRON_DIR:-.}"',
+        'exec torchrun "${DISTRIBUTED_ARGS[@]}" pretrain_gpt.py \\',
+        *(f'  "${{{name}[@]}}" \\' for _, name, _ in groups),
+        '  --tokenizer-type HuggingFaceTokenizer --tokenizer-model "$TOKENIZER_MODEL" \\',
+        f"  --data-path {_data_words(export)} --split {shell_word(export.trained.data_split or '995,4,1')} \\",
+        '  "$@"' if export.measures else '  --save "$CHECKPOINTS" --load "$CHECKPOINTS" "$@"',
+        "",
+    ]
+    return {TRAIN: "\n".join(lines)}
 
 
 def refuse_unknown(export: Export, tool: str) -> None:
@@ -40,39 +86,44 @@ def _lacking(export: Export) -> list[str]:
     moe = model.moe
     biases = (model.attention_bias, model.attention_output_bias, model.mlp_bias)
     known_biases = {(True, True, True), (False, False, False), (True, False, False)}
+    ramp = export.trained.batch_ramp
+    increments = (plan.global_batch - ramp[0]) // max(1, ramp[1]) if len(ramp) == 3 else 0
     checks = [
         (model.parallel_residual, say("export_megatron.parallel_residual")),
         (model.norms_per_layer != 2, say("export_common.single_norm")),
         (model.head_bias, say("export_common.head_bias")),
         (model.norm == "layernorm_nobias", say("export_megatron.layernorm_nobias")),
         (model.activation not in ("", "silu" if model.gated_mlp else "gelu"), export.mlp_words),
-        (
-            model.position_embedding not in ("", "none"),
-            say("export_megatron.position", kind=model.position_embedding),
-        ),
+        (model.position_embedding not in ("", "none"), say("export_megatron.position", kind=model.position_embedding)),
         (biases not in known_biases, say("export_megatron.biases")),
         (moe is not None and moe.shared_experts > 0 and moe.shared_ffn == 0, say("export_megatron.no_width")),
         (
             plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"),
             say("export_common.training_in", precision=plan.precision),
         ),
-        (_increments(export) > MOST_INCREMENTS, say("export_megatron.ramp_steps", steps=MOST_INCREMENTS)),
+        (increments > MOST_INCREMENTS, say("export_megatron.ramp_steps", steps=MOST_INCREMENTS)),
     ]
     return [words for missing, words in [*checks, *unwritten_parts(model)] if missing]
-
-
-def _increments(export: Export) -> int:
-    ramp = export.trained.batch_ramp
-    return (export.plan.global_batch - ramp[0]) // max(1, ramp[1]) if len(ramp) == 3 else 0
 
 
 def argument_groups(export: Export) -> list[tuple[str, str, dict[str, Any]]]:
     """All arguments of a run but its paths: words that head a group, the name of its array, options and values."""
     plan, layout = export.plan, export.plan.layout
+    topics = ("layout", "expert ranks", "sequence parallel", "sharding", "reductions", "recompute", "CUDA graphs")
+    experts = {**values_of(EXPERTS, export), **written(MEGATRON, export, "routing", "expert exchange")}
     return [
-        (f"Layout: {plan.gpus} GPUs", "PARALLEL_ARGS", _parallel(export)),
+        (f"Layout: {plan.gpus} GPUs", "PARALLEL_ARGS", written(MEGATRON, export, *topics)),
         (f"Batch: {layout.micro_batch} x {layout.grad_accum} x data {layout.dp}", "BATCH_ARGS", _batch(export)),
-        ("Model", "MODEL_ARGS", _model(export)),
+        (
+            "Model",
+            "MODEL_ARGS",
+            {
+                **values_of(MODEL, export),
+                **written(MEGATRON, export, "attention", "fused kernels", "dropout", "loss"),
+                **(values_of(LATENT, export) if export.model.mla is not None else {}),
+                **(experts if export.model.moe is not None else {}),
+            },
+        ),
         (
             "Precision, gradients and the optimizer's states",
             "PRECISION_ARGS",
@@ -106,66 +157,10 @@ def argument_groups(export: Export) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def _script(export: Export) -> str:
-    plan = export.plan
-    groups = argument_groups(export)
-    lines = [
-        "#!/usr/bin/env bash",
-        *commented(export.header("Launch script of Megatron-LM")),
-        *commented(
-            [
-                "Run it on every node, in a checkout of NVIDIA/Megatron-LM (or set MEGATRON_DIR to one), with:",
-                "  DATA_PATH        prefix of the .bin and .idx files",
-                "  TOKENIZER_MODEL  tokenizer of the data (a Hugging Face name or folder)",
-                *([] if export.measures else ["  CHECKPOINTS      folder for checkpoints, the same on all nodes"]),
-                "  MASTER_ADDR, NODE_RANK   the first node, and which node this is (0 to NNODES - 1)",
-            ]
-        ),
-        "set -euo pipefail",
-        f'NNODES="${{NNODES:-{plan.nodes}}}"',
-        f"GPUS_PER_NODE={export.gpus_per_node}",
-        *_defaults(export),
-        _connections(export),
-        "",
-        "DISTRIBUTED_ARGS=(",
-        '  --nproc-per-node "$GPUS_PER_NODE"',
-        '  --nnodes "$NNODES"',
-        '  --node-rank "${NODE_RANK:-0}"',
-        '  --master-addr "${MASTER_ADDR:-localhost}"',
-        '  --master-port "${MASTER_PORT:-29500}"',
-        ")",
-    ]
-    for title, name, values in groups:
-        lines += ["", *commented(title.split("\n")), f"{name}=(", *_argument_lines(values), ")"]
-    lines += [
-        "",
-        'cd "${MEGATRON_DIR:-.}"',
-        'exec torchrun "${DISTRIBUTED_ARGS[@]}" pretrain_gpt.py \\',
-        *(f'  "${{{name}[@]}}" \\' for _, name, _ in groups),
-        '  --tokenizer-type HuggingFaceTokenizer --tokenizer-model "$TOKENIZER_MODEL" \\',
-        f"  --data-path {_data_words(export)} --split {shell_word(export.trained.data_split or '995,4,1')} \\",
-        '  "$@"' if export.measures else '  --save "$CHECKPOINTS" --load "$CHECKPOINTS" "$@"',
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _connections(export: Export) -> str:
+def connections(export: Export) -> str:
     """What Megatron-LM demands: one connection for its overlaps, more for its FSDP (arguments.py, validate_args)."""
     fsdp = export.plan.layout.zero_stage >= 2
     return "unset CUDA_DEVICE_MAX_CONNECTIONS" if fsdp else "export CUDA_DEVICE_MAX_CONNECTIONS=1"
-
-
-def _defaults(export: Export) -> list[str]:
-    indices = export.trained.data_index
-    lines = [] if indices else [': "${DATA_PATH:?set it to the prefix of the .bin and .idx files}"']
-    if not indices:
-        export.notes.append(say("export_megatron.data_path", file=TRAIN))
-    return [
-        *lines,
-        ': "${TOKENIZER_MODEL:?set it to the tokenizer of the data}"',
-        *([] if export.measures else [': "${CHECKPOINTS:?set it to a folder that all nodes see}"']),
-    ]
 
 
 def _data_words(export: Export) -> str:
@@ -188,11 +183,6 @@ def _argument_lines(values: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _parallel(export: Export) -> dict[str, Any]:
-    topics = ("layout", "expert ranks", "sequence parallel", "sharding", "reductions", "recompute", "CUDA graphs")
-    return written(MEGATRON, export, *topics)
-
-
 def _batch(export: Export) -> dict[str, Any]:
     plan, ramp = export.plan, export.trained.batch_ramp
     values = written(MEGATRON, export, "batch")
@@ -211,16 +201,6 @@ def batch_schedule(ramp: tuple[int, ...], batch: int, seq_length: int) -> str:
     return " ".join(
         f"{-(-step * samples // max(1, steps)) * seq_length}:{start + step * increment}" for step in range(steps + 1)
     )
-
-
-def _model(export: Export) -> dict[str, Any]:
-    experts = {**values_of(EXPERTS, export), **written(MEGATRON, export, "routing", "expert exchange")}
-    return {
-        **values_of(MODEL, export),
-        **written(MEGATRON, export, "attention", "fused kernels", "dropout", "loss"),
-        **(values_of(LATENT, export) if export.model.mla is not None else {}),
-        **(experts if export.model.moe is not None else {}),
-    }
 
 
 def _length(export: Export) -> dict[str, Any]:

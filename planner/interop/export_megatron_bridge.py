@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.export_common import NOT_PLANNED, Export
-from planner.interop.export_megatron import argument_groups, refuse_unknown
+from planner.interop.export_megatron import argument_groups, connections, refuse_unknown
 from planner.interop.fields import nested, yaml_lines
 from planner.interop.launching import TRAIN, torchrun_script
 from planner.interop.megatron_bridge_fields import fields_of
@@ -93,7 +93,28 @@ def megatron_bridge_files(export: Export) -> dict[str, str]:
     if learned and learned != export.plan.seq_length:
         length = export.plan.seq_length
         raise PlannerError(say("export_megatron_bridge.learned_positions", learned=learned, length=length))
-    return {OVERRIDES: _overrides(export), RECIPE: _RECIPE, TRAIN: _script(export)}
+    head = export.header("Overrides of Megatron-Bridge's vanilla_gpt_pretrain_config")
+    lines = commented([*head, f"{export.saving}.", *NOT_PLANNED.split("\n")])
+    sections = nested(dict(sorted(bridge_fields(export).items(), key=lambda item: item[0].partition(".")[0])))
+    export.notes.append(say("export_megatron_bridge.made_up", file=RECIPE))
+    return {
+        OVERRIDES: "\n".join([*lines, *yaml_lines(sections), ""]),
+        RECIPE: _RECIPE,
+        TRAIN: torchrun_script(
+            export,
+            "Megatron-Bridge",
+            [
+                "Run it on every node, where Megatron-Bridge is installed (NVIDIA's NeMo container has it), with:",
+                "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
+                "  DATA_PATH        prefix of the .bin and .idx files (made-up data without it)",
+                "  TOKENIZER_MODEL  tokenizer of the data, a Hugging Face name or folder",
+                "Words after the script's name override fields, as in: train.sh train.train_iters=10",
+            ],
+            ("CHECKPOINTS",),
+            [connections(export)],
+            [f'"$here/{RECIPE}" "$@"'],
+        ),
+    }
 
 
 def bridge_fields(export: Export) -> dict[str, Any]:
@@ -109,29 +130,3 @@ def bridge_fields(export: Export) -> dict[str, Any]:
     if export.trained.data_split:
         values["dataset.split"] = export.trained.data_split
     return values
-
-
-def _overrides(export: Export) -> str:
-    head = export.header("Overrides of Megatron-Bridge's vanilla_gpt_pretrain_config")
-    lines = commented([*head, f"{export.saving}.", *NOT_PLANNED.split("\n")])
-    sections = nested(dict(sorted(bridge_fields(export).items(), key=lambda item: item[0].partition(".")[0])))
-    return "\n".join([*lines, *yaml_lines(sections), ""])
-
-
-def _script(export: Export) -> str:
-    export.notes.append(say("export_megatron_bridge.made_up", file=RECIPE))
-    fsdp = export.plan.layout.zero_stage >= 2
-    return torchrun_script(
-        export,
-        "Megatron-Bridge",
-        [
-            "Run it on every node, where Megatron-Bridge is installed (NVIDIA's NeMo container has it), with:",
-            "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
-            "  DATA_PATH        prefix of the .bin and .idx files (made-up data without it)",
-            "  TOKENIZER_MODEL  tokenizer of the data, a Hugging Face name or folder",
-            "Words after the script's name override fields, as in: train.sh train.train_iters=10",
-        ],
-        ("CHECKPOINTS",),
-        ["unset CUDA_DEVICE_MAX_CONNECTIONS" if fsdp else "export CUDA_DEVICE_MAX_CONNECTIONS=1"],
-        [f'"$here/{RECIPE}" "$@"'],
-    )

@@ -25,15 +25,30 @@ def nanotron_files(export: Export) -> dict[str, str]:
     PlannerError
         If nanotron cannot train the model as planned, naming what it lacks.
     """
-    lacking = _lacking(export)
-    if lacking:
+    no_ramp = say("export_common.batch_ramp_without") if export.trained.batch_ramp else ""
+    # Its Qwen2 class is Llama's shape with or without biases on q, k and v.
+    if lacking := no_ramp or missing_part(framework("nanotron"), export.model):
         raise cannot("train", export, "nanotron", lacking)
     refuse_lacking(NANOTRON, export, "nanotron", "nanotron")
     tree = nested(dict(sorted({**_run(export), **values_of(MODEL, export), **written(NANOTRON, export)}.items())))
     head = commented([*export.header("Configuration of nanotron"), f"{export.saving}.", *NOT_PLANNED.split("\n")])
+    export.notes.append(say("export_nanotron.made_up", file=CONFIG))
+    if export.trained.evaluation_interval:
+        export.notes.append(say("export_nanotron.no_evaluation", file=CONFIG))
     return {
         CONFIG: "\n".join([*head, *yaml_lines(tree), *_DATA, ""]),
-        TRAIN: _script(export),
+        TRAIN: torchrun_script(
+            export,
+            "nanotron",
+            [
+                "Run it on every node, with nanotron installed from a checkout of huggingface/nanotron, and with:",
+                "  NANOTRON_DIR     that checkout",
+                "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
+            ],
+            ("NANOTRON_DIR", "CHECKPOINTS"),
+            ["export CUDA_DEVICE_MAX_CONNECTIONS=1", 'mkdir -p "$CHECKPOINTS"', 'cd "$CHECKPOINTS"'],
+            [f'"$NANOTRON_DIR/run_train.py" --config-file "$here/{CONFIG}" "$@"'],
+        ),
     }
 
 
@@ -47,13 +62,6 @@ _DATA = [
     "    seed: 42",
     "    num_loading_workers: 1",
 ]
-
-
-def _lacking(export: Export) -> str:
-    """What its Qwen2 class, which is Llama's shape with or without biases on q, k and v, does not have."""
-    if export.trained.batch_ramp:
-        return say("export_common.batch_ramp_without")
-    return missing_part(framework("nanotron"), export.model)
 
 
 def _run(export: Export) -> dict[str, Any]:
@@ -85,21 +93,3 @@ def _run(export: Export) -> dict[str, Any]:
         "optimizer.learning_rate_scheduler.lr_decay_style": "cosine",
         "optimizer.learning_rate_scheduler.min_decay_lr": rate / 10,
     }
-
-
-def _script(export: Export) -> str:
-    export.notes.append(say("export_nanotron.made_up", file=CONFIG))
-    if export.trained.evaluation_interval:
-        export.notes.append(say("export_nanotron.no_evaluation", file=CONFIG))
-    return torchrun_script(
-        export,
-        "nanotron",
-        [
-            "Run it on every node, with nanotron installed from a checkout of huggingface/nanotron, and with:",
-            "  NANOTRON_DIR     that checkout",
-            "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
-        ],
-        ("NANOTRON_DIR", "CHECKPOINTS"),
-        ["export CUDA_DEVICE_MAX_CONNECTIONS=1", 'mkdir -p "$CHECKPOINTS"', 'cd "$CHECKPOINTS"'],
-        [f'"$NANOTRON_DIR/run_train.py" --config-file "$here/{CONFIG}" "$@"'],
-    )

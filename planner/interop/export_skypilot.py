@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.interop.export_common import Export
 from planner.interop.export_neox import PATHS, RUN, neox_configs
 from planner.interop.export_slurm import torchrun_lines
-from planner.interop.launches import LAUNCHES
-from planner.interop.launching import TRAIN, Launch
-from planner.interop.quoting import commented
-from planner.interop.yaml_blocks import block, dumped
+from planner.interop.key_kinds import table_of_keys
+from planner.interop.launches import LAUNCHES, cloned
+from planner.interop.launching import TRAIN
+from planner.interop.quoting import block, commented, dumped
 from planner.words import say
 
 TASK = "task.yaml"
-# SkyPilot's names of clouds that differ from the catalog's; those it does not know run on Kubernetes or by SSH.
-CLOUDS = {
-    name: name
-    for name in (
-        "aws azure gcp oci lambda runpod nebius fluidstack paperspace cudo vast verda hyperbolic primeintellect".split()
-    )
-}
+_FIRST_NODE = ('MASTER_ADDR="$(echo "$SKYPILOT_NODE_IPS" | head -n 1)"', "export MASTER_ADDR")
+CLOUDS: frozenset[str] = table_of_keys("skypilot")["clouds"]
+ACCELERATORS: Mapping[str, str] = table_of_keys("skypilot")["accelerators"]
 NO_REGIONS = ("all", "any", "market", "global")  # how price lists write that the region does not matter
 WITHOUT_REGIONS = ("verda",)  # whose regions the price lists do not name as the provider does
 WITH_INSTANCES = ("aws", "azure", "gcp", "oci")  # where the catalog's instance names are the provider's own
-# SkyPilot's accelerator names (`sky gpus list`) by catalog id.
-ACCELERATORS = {
-    "a100-sxm4-40gb": "A100", "a100-pcie-40gb": "A100", "a100-sxm4-80gb": "A100-80GB", "a100-pcie-80gb": "A100-80GB",
-    "h100-sxm5-80gb": "H100", "h100-pcie-80gb": "H100", "h100-nvl-94gb": "H100-NVL", "h200-sxm5-141gb": "H200",
-    "b200-sxm6-180gb": "B200", "b300-sxm6-288gb": "B300", "gh200-96gb": "GH200", "gb200-nvl72": "GB200",
-    "l4-24gb": "L4", "l40s-48gb": "L40S", "a10g-24gb": "A10G", "v100-sxm2-16gb": "V100", "v100-sxm2-32gb": "V100-32GB",
-    "v100-pcie-16gb": "V100", "v100-pcie-32gb": "V100-32GB", "rtx-4090-24gb": "RTX4090", "rtx-3090-24gb": "RTX3090",
-    "rtx-a6000-48gb": "RTXA6000", "mi300x-192gb": "MI300X", "mi325x-256gb": "MI325X",
-}  # fmt: skip
 
 
 def skypilot_files(export: Export) -> dict[str, str]:
@@ -47,11 +34,28 @@ def skypilot_files(export: Export) -> dict[str, str]:
     """
     framework = export.plan.framework
     if framework == "gpt-neox":
-        return {TASK: _task(export, _neox_setup(), _neox_run(export)), **neox_configs(export)}
+        setup = [
+            *cloned("EleutherAI/gpt-neox", "~/gpt-neox"),
+            "cd ~/gpt-neox",
+            "pip install -r requirements/requirements.txt -r requirements/requirements-flashattention.txt",
+        ]
+        run = [
+            "# GPT-NeoX starts all nodes from the first. The task ends when the commands of all nodes have.",
+            'if [ "$SKYPILOT_NODE_RANK" -ne 0 ]; then exit 0; fi',
+            'here="$PWD"',
+            *_FIRST_NODE,
+            'export DLTS_HOSTFILE="$here/hosts"',
+            f'echo "$SKYPILOT_NODE_IPS" | sed "s/$/ slots={export.gpus_per_node}/" > "$DLTS_HOSTFILE"',
+            "cd ~/gpt-neox",
+            f'python deepy.py train.py "$here/{RUN}" "$here/{PATHS}"',
+        ]
+        return {TASK: _task(export, setup, run), **neox_configs(export)}
     if framework in LAUNCHES:
         launch = LAUNCHES[framework](export)
-        return {TASK: _task(export, launch.setup, _node_run(launch), launch.needs), **launch.files}
-    run = [*_first_node(), *torchrun_lines(export, "sky")]
+        place = 'export NNODES="$SKYPILOT_NUM_NODES" NODE_RANK="$SKYPILOT_NODE_RANK"'
+        run = [*_FIRST_NODE, place, *launch.lines, f"bash {TRAIN}"]
+        return {TASK: _task(export, launch.setup, run, launch.needs), **launch.files}
+    run = [*_FIRST_NODE, *torchrun_lines(export, "sky")]
     return {TASK: _task(export, [], run, ("TRAIN_SCRIPT",))}
 
 
@@ -79,8 +83,8 @@ def resources(export: Export) -> dict[str, Any]:
     offer = export.plan.offer
     accelerator = ACCELERATORS.get(offer.gpu, offer.gpu.split("-")[0].upper())
     values: dict[str, Any] = {}
-    cloud = CLOUDS.get(offer.cloud.lower())
-    if cloud is None or offer.pricing == "owned":
+    cloud = offer.cloud.lower()
+    if cloud not in CLOUDS or offer.pricing == "owned":
         export.notes.append(say("export_skypilot.no_cloud", file=TASK, cloud=offer.cloud))
     else:
         named = re.fullmatch(r"[A-Za-z0-9-]+", offer.region) and offer.region.lower() not in NO_REGIONS
@@ -96,37 +100,3 @@ def resources(export: Export) -> dict[str, Any]:
         values["network_tier"] = "best"
     values["disk_size"] = 512
     return values
-
-
-def _neox_setup() -> list[str]:
-    return [
-        "if [ ! -d ~/gpt-neox ]; then git clone --depth 1 https://github.com/EleutherAI/gpt-neox ~/gpt-neox; fi",
-        "cd ~/gpt-neox",
-        "pip install -r requirements/requirements.txt -r requirements/requirements-flashattention.txt",
-    ]
-
-
-def _first_node() -> list[str]:
-    return ['MASTER_ADDR="$(echo "$SKYPILOT_NODE_IPS" | head -n 1)"', "export MASTER_ADDR"]
-
-
-def _neox_run(export: Export) -> list[str]:
-    return [
-        *commented(["GPT-NeoX starts all nodes from the first. The task ends when the commands of all nodes have."]),
-        'if [ "$SKYPILOT_NODE_RANK" -ne 0 ]; then exit 0; fi',
-        'here="$PWD"',
-        *_first_node(),
-        'export DLTS_HOSTFILE="$here/hosts"',
-        f'echo "$SKYPILOT_NODE_IPS" | sed "s/$/ slots={export.gpus_per_node}/" > "$DLTS_HOSTFILE"',
-        "cd ~/gpt-neox",
-        f'python deepy.py train.py "$here/{RUN}" "$here/{PATHS}"',
-    ]
-
-
-def _node_run(launch: Launch) -> list[str]:
-    return [
-        *_first_node(),
-        'export NNODES="$SKYPILOT_NUM_NODES" NODE_RANK="$SKYPILOT_NODE_RANK"',
-        *launch.lines,
-        f"bash {TRAIN}",
-    ]

@@ -14,6 +14,14 @@ from planner.interop.script_assumptions import SCRIPT
 from planner.words import say
 
 SBATCH, SLURM_CONFIG = "train.sbatch", "slurm.yml"
+#: What a user should know of the time limit; a short run that is measured has no checkpoint to go on from.
+_ON_TIME = (
+    "The time limit is the plan's slow case (p90). Where the partition allows less, submit it again when",
+    "it ends: it goes on from its last checkpoint. Slurm itself queues it again when a node is lost.",
+)
+_ON_TIME_MEASURED = ("Logs of several starts are several runs: submit it anew, under a new job, where it did not end.",)
+_NODES = 'scontrol show hostnames "$SLURM_JOB_NODELIST"'
+_FIRST_NODE = (f'MASTER_ADDR="$({_NODES} | head -n 1)"', "export MASTER_ADDR")
 
 
 def slurm_files(export: Export) -> dict[str, str]:
@@ -28,10 +36,27 @@ def slurm_files(export: Export) -> dict[str, str]:
     if framework == "gpt-neox":
         config = '{\n  "launcher": "slurm",\n  "deepspeed_slurm": true,\n  "no_ssh_check": true,\n}\n'
         head = "\n".join(commented(["What GPT-NeoX needs to start through srun; merged with the other two."]))
-        return {SBATCH: _sbatch(export, _neox_lines()), SLURM_CONFIG: f"{head}\n{config}", **neox_configs(export)}
+        body = [
+            *commented(["DeepSpeed counts the GPUs in a host file; the launch itself goes through srun."]),
+            'here="${SLURM_SUBMIT_DIR:-$PWD}"',
+            'export DLTS_HOSTFILE="$here/hosts-$SLURM_JOB_ID"',
+            f'{_NODES} | sed "s/$/ slots=$SLURM_GPUS_ON_NODE/" > "$DLTS_HOSTFILE"',
+            *_FIRST_NODE,
+            'cd "${NEOX_DIR:?set it to your checkout of EleutherAI/gpt-neox}"',
+            f'python deepy.py train.py "$here/{RUN}" "$here/{PATHS}" "$here/{SLURM_CONFIG}"',
+        ]
+        return {SBATCH: _sbatch(export, body), SLURM_CONFIG: f"{head}\n{config}", **neox_configs(export)}
     if framework in LAUNCHES:
         launch = LAUNCHES[framework](export)
-        return {SBATCH: _sbatch(export, _node_lines()), **launch.files}
+        body = [
+            _FIRST_NODE[0],
+            'here="${SLURM_SUBMIT_DIR:-$PWD}"',
+            'NNODES="$SLURM_JOB_NUM_NODES"',
+            "export MASTER_ADDR NNODES",
+            "# shellcheck disable=SC2016  # each node's own shell fills these in",
+            f'srun --kill-on-bad-exit=1 bash -c \'NODE_RANK="$SLURM_NODEID" exec bash "$1/{TRAIN}"\' planner "$here"',
+        ]
+        return {SBATCH: _sbatch(export, body), **launch.files}
     return {SBATCH: _sbatch(export, torchrun_lines(export))}
 
 
@@ -39,16 +64,6 @@ def time_limit(seconds: float) -> str:
     """Slurm's days-hours:minutes:seconds, rounded up to a whole hour."""
     hours = max(1, math.ceil(seconds / 3600))
     return f"{hours // 24}-{hours % 24:02d}:00:00"
-
-
-def _on_time(export: Export) -> list[str]:
-    """What a user should know of the time limit; a short run that is measured has no checkpoint to go on from."""
-    if export.measures:
-        return ["Logs of several starts are several runs: submit it anew, under a new job, where it did not end."]
-    return [
-        "The time limit is the plan's slow case (p90). Where the partition allows less, submit it again when",
-        "it ends: it goes on from its last checkpoint. Slurm itself queues it again when a node is lost.",
-    ]
 
 
 def _sbatch(export: Export, body: list[str]) -> str:
@@ -59,7 +74,7 @@ def _sbatch(export: Export, body: list[str]) -> str:
         *commented(
             [
                 "Submit it with: sbatch train.sbatch (from this folder). Add your account and partition below.",
-                *_on_time(export),
+                *(_ON_TIME_MEASURED if export.measures else _ON_TIME),
             ]
         ),
         f"#SBATCH --job-name={export.name}",
@@ -81,30 +96,6 @@ def _sbatch(export: Export, body: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _neox_lines() -> list[str]:
-    return [
-        *commented(["DeepSpeed counts the GPUs in a host file; the launch itself goes through srun."]),
-        'here="${SLURM_SUBMIT_DIR:-$PWD}"',
-        'export DLTS_HOSTFILE="$here/hosts-$SLURM_JOB_ID"',
-        'scontrol show hostnames "$SLURM_JOB_NODELIST" | sed "s/$/ slots=$SLURM_GPUS_ON_NODE/" > "$DLTS_HOSTFILE"',
-        'MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
-        "export MASTER_ADDR",
-        'cd "${NEOX_DIR:?set it to your checkout of EleutherAI/gpt-neox}"',
-        f'python deepy.py train.py "$here/{RUN}" "$here/{PATHS}" "$here/{SLURM_CONFIG}"',
-    ]
-
-
-def _node_lines() -> list[str]:
-    return [
-        'MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
-        'here="${SLURM_SUBMIT_DIR:-$PWD}"',
-        'NNODES="$SLURM_JOB_NUM_NODES"',
-        "export MASTER_ADDR NNODES",
-        "# shellcheck disable=SC2016  # each node's own shell fills these in",
-        f'srun --kill-on-bad-exit=1 bash -c \'NODE_RANK="$SLURM_NODEID" exec bash "$1/{TRAIN}"\' planner "$here"',
-    ]
-
-
 def torchrun_lines(export: Export, ranks: str = "slurm") -> list[str]:
     """Torchrun around a training script of the user's own, which finds the plan in its environment.
 
@@ -121,8 +112,7 @@ def torchrun_lines(export: Export, ranks: str = "slurm") -> list[str]:
             f'  --node-rank "${rank}" --master-addr "$MASTER_ADDR" --master-port 29500 {train}',
         ]
     return [
-        'MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
-        "export MASTER_ADDR",
+        *_FIRST_NODE,
         *exports,
         f": {train}",
         f'srun torchrun --nnodes "$SLURM_JOB_NUM_NODES" --nproc-per-node {export.gpus_per_node} \\',

@@ -34,7 +34,31 @@ def torchtitan_files(export: Export) -> dict[str, str]:
     refuse_lacking(TORCHTITAN, export, "torchtitan", "torchtitan")
     values = {**_run(export), **written(TORCHTITAN, export), **_validation(export, flavour.name)}
     values |= {"model.name": flavour.name, "model.flavor": flavour.flavour}
-    files = {CONFIG: _toml(export, values), TRAIN: _script(export)}
+    export.notes.append(say("export_torchtitan.data_set", file=TRAIN))
+    files = {
+        CONFIG: _toml(export, values),
+        TRAIN: torchrun_script(
+            export,
+            "torchtitan",
+            [
+                "Run it on every node, with torchtitan 0.2.2 installed (pip install torchtitan==0.2.2), and with:",
+                "  HF_ASSETS        folder of the tokenizer (scripts/download_hf_assets.py of torchtitan fetches one)",
+                "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
+                "  DATASET, DATASET_PATH   a data set that torchtitan knows, and where it lies (c4, from the Hub)",
+            ],
+            ("HF_ASSETS", "CHECKPOINTS"),
+            [
+                "export PYTORCH_ALLOC_CONF=expandable_segments:True",
+                'export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"',
+            ],
+            [
+                "--local-ranks-filter 0 --role rank --tee 3",
+                f'-m torchtitan.train --job.config_file "$here/{CONFIG}"',
+                '--model.hf_assets_path "$HF_ASSETS" --job.dump_folder "$CHECKPOINTS"',
+                '--training.dataset "${DATASET:-c4}" ${DATASET_PATH:+--training.dataset_path "$DATASET_PATH"} "$@"',
+            ],
+        ),
+    }
     if flavour.module:
         values["experimental.custom_import"] = MODULE
         files = {CONFIG: _toml(export, values), f"{MODULE}.py": flavour.module, TRAIN: files[TRAIN]}
@@ -101,28 +125,3 @@ def _value(value: Any) -> str:
         text = repr(value)
         return text if "." in text or "e" in text else f"{text}.0"
     return json.dumps(value, ensure_ascii=False)
-
-
-def _script(export: Export) -> str:
-    export.notes.append(say("export_torchtitan.data_set", file=TRAIN))
-    return torchrun_script(
-        export,
-        "torchtitan",
-        [
-            "Run it on every node, with torchtitan 0.2.2 installed (pip install torchtitan==0.2.2), and with:",
-            "  HF_ASSETS        folder of the tokenizer (scripts/download_hf_assets.py of torchtitan fetches one)",
-            "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
-            "  DATASET, DATASET_PATH   a data set that torchtitan knows, and where it lies (c4, from the Hub)",
-        ],
-        ("HF_ASSETS", "CHECKPOINTS"),
-        [
-            "export PYTORCH_ALLOC_CONF=expandable_segments:True",
-            'export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"',
-        ],
-        [
-            "--local-ranks-filter 0 --role rank --tee 3",
-            f'-m torchtitan.train --job.config_file "$here/{CONFIG}"',
-            '--model.hf_assets_path "$HF_ASSETS" --job.dump_folder "$CHECKPOINTS"',
-            '--training.dataset "${DATASET:-c4}" ${DATASET_PATH:+--training.dataset_path "$DATASET_PATH"} "$@"',
-        ],
-    )

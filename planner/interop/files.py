@@ -204,8 +204,8 @@ def whole(value: object, what: str, least: int = 1, most: int = 10**15) -> int:
     if number is None:
         raise PlannerError(say("other_files.not_whole", what=what, value=shown(value)))
     if not least <= number <= most:
-        told = number if abs(number) < 10**20 else say("other_files.too_long")
-        raise PlannerError(say("other_files.out_of_bounds", what=what, value=told, least=least, most=most))
+        shown_number = number if abs(number) < 10**20 else say("other_files.too_long")
+        raise PlannerError(say("other_files.out_of_bounds", what=what, value=shown_number, least=least, most=most))
     return number
 
 

@@ -38,19 +38,6 @@ _BUDGET = KeyedMap(
 )
 
 
-def _fleet_table() -> KeyedMap:
-    quotas = CLUSTER.key("quotas")
-    assert quotas is not None  # noqa: S101 - a fleet's quotas are read as a scenario's are
-    return KeyedMap(
-        (
-            quotas,
-            Key("budget", _BUDGET, "one budget for all runs", examples=({"cost": "200k USD"},)),
-            Key("runs", Many(_RUN, say("wanted.runs")), "what differs for single runs"),
-        ),
-        wanted=say("wanted.fleet"),
-    )
-
-
 def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Path] = ()) -> Fleet:
     """What the runs of `scenarios` share, from the file `path`.
 
@@ -61,7 +48,16 @@ def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Pat
     """
     from planner.search import Fleet
 
-    values = _fleet_table().read(
+    quotas = CLUSTER.key("quotas")
+    assert quotas is not None  # noqa: S101 - a fleet's quotas are read as a scenario's are
+    values = KeyedMap(
+        (
+            quotas,
+            Key("budget", _BUDGET, "one budget for all runs", examples=({"cost": "200k USD"},)),
+            Key("runs", Many(_RUN, say("wanted.runs")), "what differs for single runs"),
+        ),
+        wanted=say("wanted.fleet"),
+    ).read(
         read_yaml(read_bytes(path, MAX_BYTES, say("interop_fleets.a_fleet")), str(path), say("interop_fleets.fleet")),
         "",
         Reading(catalog_names(overlays), why_absent=why_absent),

@@ -22,12 +22,7 @@ from planner.words import say
 
 NEEDED = ("BilledCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd")
 CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
-_KINDS = {
-    "Compute": "machines",
-    "AI and Machine Learning": "machines",
-    "Storage": "storage",
-    "Networking": "network",
-}
+_KINDS = {"Compute": "machines", "AI and Machine Learning": "machines", "Storage": "storage", "Networking": "network"}
 _GPU_UNITS = {"gpu-hours": HOUR_S, "gpu-hour": HOUR_S, "gpu-minutes": 60, "gpu-seconds": 1}
 _UNITS = {
     "hours": HOUR_S, "hour": HOUR_S, "hrs": HOUR_S, "hr": HOUR_S, "h": HOUR_S, "node-hours": HOUR_S,

@@ -21,18 +21,31 @@ from planner.words import say
 
 
 def shape(
-    k: Keys, name: str, wide: Sequence[str], many: Sequence[str], deep: Sequence[str], *, tied: bool = True
+    k: Keys,
+    name: str,
+    widths: Sequence[str],
+    counts: Sequence[str],
+    depths: Sequence[str],
+    *,
+    tied: bool = True,
 ) -> dict[str, Any]:
-    """What all families share, by the names that each has for its width, its heads and its layers."""
-    hidden, heads = k.number("hidden", *wide), k.number("heads", *many)
+    """What all families share, by the keys that each has for its width (`widths`), number of heads and depth."""
+    hidden, heads = k.number("hidden", *widths), k.number("heads", *counts)
     if hidden % heads:
         raise PlannerError(
-            say("hf_gpt.width_by_heads", file=k.document.name, wide=wide[0], hidden=hidden, many=many[0], heads=heads)
+            say(
+                "hf_gpt.width_by_heads",
+                file=k.document.name,
+                wide=widths[0],
+                hidden=hidden,
+                many=counts[0],
+                heads=heads,
+            )
         )
-    k.origins["head_dim"] = f"{wide[0]} / {many[0]}"
+    k.origins["head_dim"] = f"{widths[0]} / {counts[0]}"
     return {
         "name": name,
-        "layers": k.number("layers", *deep),
+        "layers": k.number("layers", *depths),
         "hidden": hidden,
         "heads": heads,
         "kv_heads": heads,
@@ -47,11 +60,11 @@ def shape(
 def _gpt2_like(k: Keys, name: str, *, tied: bool = True, **more: Any) -> ModelSpec:
     """GPT-2's names of keys; unless `more` says otherwise, its learned positions and biases."""
     names = ("n_embd", "hidden_size"), ("n_head", "num_attention_heads"), ("n_layer", "num_hidden_layers")
-    held = shape(k, name, *names, tied=tied)
+    fields = shape(k, name, *names, tied=tied)
     length = k.number("max_seq_length", "n_positions", "n_ctx", "max_position_embeddings", default=1024)
     k.origins["kv_heads"] = "as many as n_head"
-    held |= {"ffn": k.number("ffn", "n_inner", default=held["ffn"]), "max_seq_length": length, "mlp_bias": True}
-    return ModelSpec(**{**held, **(more or {"learned_positions": length, **ATTENTION_BIASES})})
+    fields |= {"ffn": k.number("ffn", "n_inner", default=fields["ffn"]), "max_seq_length": length, "mlp_bias": True}
+    return ModelSpec(**{**fields, **(more or {"learned_positions": length, **ATTENTION_BIASES})})
 
 
 ATTENTION_BIASES: Mapping[str, Any] = {"attention_bias": True, "attention_output_bias": True}
@@ -68,9 +81,9 @@ def gptj(k: Keys, name: str) -> ModelSpec:
 
 def mpt(k: Keys, name: str) -> ModelSpec:
     attention, ffn = k.section("attn_config"), k.section("ffn_config")
-    held = shape(k, name, ["d_model"], ["n_heads"], ["n_layers"])
+    fields = shape(k, name, ["d_model"], ["n_heads"], ["n_layers"])
     kind = attention.get("attn_type", "multihead_attention")
-    kv = 1 if kind == "multiquery_attention" else attention.get("kv_n_heads") or held["heads"]
+    kv = 1 if kind == "multiquery_attention" else attention.get("kv_n_heads") or fields["heads"]
     no_bias = k.flag("mlp_bias", "no_bias", True)
     alibi = truth(attention.get("alibi", True), "attn_config.alibi")
     length = k.number("max_seq_length", "max_seq_len", default=2048)
@@ -80,9 +93,9 @@ def mpt(k: Keys, name: str) -> ModelSpec:
         raise PlannerError(say("hf_gpt.expansion_ratio", file=k.document.name, ratio=shown(ratio)))
     k.used |= {"learned_pos_emb", "norm_type", "emb_pdrop", "resid_pdrop"}
     k.origins["kv_heads"] = f"attn_config.attn_type {shown(kind)}"
-    held |= {"kv_heads": whole(kv, "attn_config.kv_n_heads"), "ffn": int(ratio * held["hidden"])}
+    fields |= {"kv_heads": whole(kv, "attn_config.kv_n_heads"), "ffn": int(ratio * fields["hidden"])}
     return ModelSpec(
-        **held,
+        **fields,
         gated_mlp=str(ffn.get("ffn_type", "mptmlp")).endswith("glu"),
         norm="layernorm_nobias" if no_bias else "layernorm",
         qk_norm=truth(attention.get("qk_ln", False), "attn_config.qk_ln"),
@@ -102,16 +115,16 @@ def gpt_bigcode(k: Keys, name: str) -> ModelSpec:
 
 
 def gpt_neo(k: Keys, name: str) -> ModelSpec:
-    held = shape(k, name, ["hidden_size"], ["num_heads", "num_attention_heads"], ["num_layers", "num_hidden_layers"])
+    fields = shape(k, name, ["hidden_size"], ["num_heads", "num_attention_heads"], ["num_layers", "num_hidden_layers"])
     length = k.number("max_seq_length", "max_position_embeddings", default=2048)
     stated = k.values.get("intermediate_size")
     k.used |= {"attention_types", "attention_layers", "window_size", "intermediate_size"}
     kinds = k.values.get("attention_layers")
     local = not isinstance(kinds, list) or "local" in kinds
     if stated is not None:
-        held["ffn"] = whole(stated, f"intermediate_size ({k.document.name})")
+        fields["ffn"] = whole(stated, f"intermediate_size ({k.document.name})")
     return ModelSpec(
-        **held,
+        **fields,
         attention_output_bias=True,
         mlp_bias=True,
         learned_positions=length,
@@ -123,19 +136,19 @@ def gpt_neo(k: Keys, name: str) -> ModelSpec:
 
 def falcon(k: Keys, name: str) -> ModelSpec:
     """Falcon of 7, 40 and 180 billion, under today's names of keys and those of RefinedWeb."""
-    held = shape(k, name, ["hidden_size"], ["num_attention_heads", "n_head"], ["num_hidden_layers", "n_layer"])
+    fields = shape(k, name, ["hidden_size"], ["num_attention_heads", "n_head"], ["num_hidden_layers", "n_layer"])
     new = k.flag("kv_heads", "new_decoder_architecture", k.values.get("n_head_kv") is not None)
     parallel = k.flag("parallel_residual", "parallel_attn", True)
-    several = k.number("kv_heads", "num_kv_heads", "n_head_kv", default=held["heads"])
+    several = k.number("kv_heads", "num_kv_heads", "n_head_kv", default=fields["heads"])
     if new:
-        held["kv_heads"] = several
+        fields["kv_heads"] = several
     elif k.flag("kv_heads", "multi_query", True):
-        held["kv_heads"] = 1
+        fields["kv_heads"] = 1
     norms = k.maybe("norms_per_layer", "num_ln_in_parallel_attn") or (2 if new else 1)
     alibi = k.flag("position_embedding", "alibi", False)
     k.used |= {"activation", "rotary", "n_embed"}
     return ModelSpec(
-        **{**held, "ffn": k.number("ffn", "ffn_hidden_size", default=held["ffn"])},
+        **{**fields, "ffn": k.number("ffn", "ffn_hidden_size", default=fields["ffn"])},
         parallel_residual=parallel,
         norms_per_layer=norms if parallel else 2,
         position_embedding="alibi" if alibi else "",
@@ -159,13 +172,13 @@ def bloom(k: Keys, name: str) -> ModelSpec:
 
 
 def opt(k: Keys, name: str) -> ModelSpec:
-    held = shape(k, name, ["hidden_size"], ["num_attention_heads"], ["num_hidden_layers"])
-    narrow = k.number("hidden", "word_embed_proj_dim", default=held["hidden"])
-    if narrow != held["hidden"]:
-        raise PlannerError(say("hf_gpt.embedding_width", file=k.document.name, narrow=narrow, hidden=held["hidden"]))
+    fields = shape(k, name, ["hidden_size"], ["num_attention_heads"], ["num_hidden_layers"])
+    narrow = k.number("hidden", "word_embed_proj_dim", default=fields["hidden"])
+    if narrow != fields["hidden"]:
+        raise PlannerError(say("hf_gpt.embedding_width", file=k.document.name, narrow=narrow, hidden=fields["hidden"]))
     length = k.number("max_seq_length", "max_position_embeddings", default=2048)
     return ModelSpec(
-        **{**held, "ffn": k.number("ffn", "ffn_dim")},
+        **{**fields, "ffn": k.number("ffn", "ffn_dim")},
         activation=activation(k, "relu", False, "activation_function"),
         learned_positions=length + 2,  # two rows are for padding
         max_seq_length=length,
@@ -175,12 +188,12 @@ def opt(k: Keys, name: str) -> ModelSpec:
 
 def dbrx(k: Keys, name: str) -> ModelSpec:
     attention, ffn = k.section("attn_config"), k.section("ffn_config")
-    held = shape(k, name, ["d_model"], ["n_heads"], ["n_layers"], tied=False)
+    fields = shape(k, name, ["d_model"], ["n_heads"], ["n_layers"], tied=False)
     k.used.add("num_key_value_heads")
     width = whole(ffn.get("ffn_hidden_size", 3584), "ffn_config.ffn_hidden_size")
-    held |= {"kv_heads": whole(attention.get("kv_n_heads", 1), "attn_config.kv_n_heads"), "ffn": width}
+    fields |= {"kv_heads": whole(attention.get("kv_n_heads", 1), "attn_config.kv_n_heads"), "ffn": width}
     return ModelSpec(
-        **held,
+        **fields,
         gated_mlp=True,
         norm="layernorm_nobias",
         max_seq_length=k.number("max_seq_length", "max_seq_len", default=2048),

@@ -66,36 +66,34 @@ def mamba(k: Keys, name: str) -> ModelSpec:
     hidden = k.number("hidden", "hidden_size", "d_model")
     bias = k.flag("recurrent.projection_bias", "use_bias", False)
     conv = k.flag("recurrent.conv_bias", "use_conv_bias", True)
-    mixer = _mamba1(
-        k, hidden, "expand", "state_size", "conv_kernel", "time_step_rank", projection_bias=bias, conv_bias=conv
-    )
-    return _alone(k, name, mixer, tied=True)
+    names = ("expand", "state_size", "conv_kernel", "time_step_rank")
+    return _alone(k, name, _mamba1(k, hidden, *names, projection_bias=bias, conv_bias=conv), tied=True)
 
 
-def _mamba2(k: Keys, heads: str, width: int, groups: str, state: str, conv: str, chunk: str) -> dict[str, Any]:
+def _mamba2(k: Keys, width: int, *names: str) -> RecurrentSpec:
+    """Mamba 2's mixer, `width` wide, by the names of its keys."""
+    heads, groups, state, conv, chunk, bias, conv_bias = names
     many = k.number("recurrent.heads", heads)
     if width % many:
         raise PlannerError(say("hf_hybrid.mamba_heads", file=k.document.name, width=width, heads=heads, many=many))
-    return {
-        "kind": "mamba2",
-        "heads": many,
-        "head_dim": width // many,
-        "state": k.number("recurrent.state", state),
-        "key_heads": k.number("recurrent.key_heads", groups),
-        "conv": k.number("recurrent.conv", conv),
-        "chunk": k.number("recurrent.chunk", chunk),
-    }
+    return RecurrentSpec(
+        kind="mamba2",
+        heads=many,
+        head_dim=width // many,
+        state=k.number("recurrent.state", state),
+        key_heads=k.number("recurrent.key_heads", groups),
+        conv=k.number("recurrent.conv", conv),
+        chunk=k.number("recurrent.chunk", chunk),
+        projection_bias=k.flag("recurrent.projection_bias", bias, False),
+        conv_bias=k.flag("recurrent.conv_bias", conv_bias, True),
+    )
 
 
 def mamba2(k: Keys, name: str) -> ModelSpec:
     k.used |= {"head_dim", "time_step_rank", "norm_before_gate", "ssm_cfg"}
     width = k.number("recurrent.head_dim", "expand") * k.number("hidden", "hidden_size")
-    mixer = RecurrentSpec(
-        **_mamba2(k, "num_heads", width, "n_groups", "state_size", "conv_kernel", "chunk_size"),
-        projection_bias=k.flag("recurrent.projection_bias", "use_bias", False),
-        conv_bias=k.flag("recurrent.conv_bias", "use_conv_bias", True),
-    )
-    return _alone(k, name, mixer, tied=False)
+    names = ("num_heads", "n_groups", "state_size", "conv_kernel", "chunk_size", "use_bias", "use_conv_bias")
+    return _alone(k, name, _mamba2(k, width, *names), tied=False)
 
 
 def jamba(k: Keys, name: str) -> ModelSpec:
@@ -124,13 +122,8 @@ def _mamba_of_granite(k: Keys) -> RecurrentSpec:
     """Mamba 2 as Bamba's and Granite 4's keys state it."""
     k.used.add("mamba_d_head")
     width = k.number("recurrent.head_dim", "mamba_expand") * k.number("hidden", "hidden_size")
-    return RecurrentSpec(
-        **_mamba2(
-            k, "mamba_n_heads", width, "mamba_n_groups", "mamba_d_state", "mamba_d_conv", "mamba_chunk_size"
-        ),
-        projection_bias=k.flag("recurrent.projection_bias", "mamba_proj_bias", False),
-        conv_bias=k.flag("recurrent.conv_bias", "mamba_conv_bias", True),
-    )  # fmt: skip
+    names = "n_heads n_groups d_state d_conv chunk_size proj_bias conv_bias".split()
+    return _mamba2(k, width, *(f"mamba_{name}" for name in names))
 
 
 def _with_state(mixer: RecurrentSpec, mixers: list[str], mlps: list[str]) -> dict[str, Any]:
@@ -146,8 +139,8 @@ def bamba(k: Keys, name: str) -> ModelSpec:
     )
     mixers = each(layers, chosen, ATTENTION, RECURRENT)
     k.origins["layer_pattern"] = f"attn_layer_indices, {k.document.where('attn_layer_indices')}"
-    held = _with_state(_mamba_of_granite(k), mixers, [DENSE] * layers)
-    return llama_like(k, name, **biases(k), **held)
+    fields = _with_state(_mamba_of_granite(k), mixers, [DENSE] * layers)
+    return llama_like(k, name, **biases(k), **fields)
 
 
 def granitemoehybrid(k: Keys, name: str) -> ModelSpec:
@@ -164,9 +157,9 @@ def granitemoehybrid(k: Keys, name: str) -> ModelSpec:
         width = k.number("moe.expert_ffn", "intermediate_size")
         moe = MoESpec(experts=experts, top_k=top_k, expert_ffn=width, shared_experts=1, shared_ffn=shared)
         changes = {"moe": moe}
-    held = _with_state(_mamba_of_granite(k), mixers, [EXPERTS if experts else DENSE] * layers)
+    fields = _with_state(_mamba_of_granite(k), mixers, [EXPERTS if experts else DENSE] * layers)
     positions = "" if rotary else "none"
-    return llama_like(k, name, position_embedding=positions, **changes, **bias_of(k), **held)
+    return llama_like(k, name, position_embedding=positions, **changes, **bias_of(k), **fields)
 
 
 def _nemotron_letters(k: Keys) -> list[str]:
@@ -192,14 +185,9 @@ def nemotron_h(k: Keys, name: str) -> ModelSpec:
     k.used |= {"expand", "mamba_hidden_act", "num_logits_to_keep", "mamba_ssm_cache_dtype", "rescale_prenorm_residual",
                "moe_shared_expert_overlap", "mtp_hybrid_override_pattern", "mtp_layers_block_type", "time_step_limit",
                "num_hidden_layers", "n_shared_experts", "mamba_proj_bias"}  # fmt: skip
-    bias = k.flag("recurrent.projection_bias", "use_bias", False)
-    heads = k.number("recurrent.heads", "mamba_num_heads")
-    width = heads * k.number("recurrent.head_dim", "mamba_head_dim")
-    mixer = RecurrentSpec(
-        **_mamba2(k, "mamba_num_heads", width, "n_groups", "ssm_state_size", "conv_kernel", "chunk_size"),
-        projection_bias=bias,
-        conv_bias=k.flag("recurrent.conv_bias", "use_conv_bias", True),
-    )
+    width = k.number("recurrent.heads", "mamba_num_heads") * k.number("recurrent.head_dim", "mamba_head_dim")
+    names = ("mamba_num_heads", "n_groups", "ssm_state_size", "conv_kernel", "chunk_size", "use_bias", "use_conv_bias")
+    mixer = _mamba2(k, width, *names)
     moe = routed(
         k,
         "n_routed_experts",
@@ -255,8 +243,8 @@ def qwen3_next(k: Keys, name: str) -> ModelSpec:
     if k.family.startswith("qwen3_5_moe"):  # there is no dense MLP, and no width of one
         width = {"ffn": k.number("ffn", "intermediate_size", default=moe.shared_ffn if moe else 1)}
     biases = bias_of(k)
-    held = _with_state(mixer, mixers, mlps)
-    return llama_like(k, name, qk_norm=True, attention_gate=True, moe=moe, **width, **biases, **held)
+    fields = _with_state(mixer, mixers, mlps)
+    return llama_like(k, name, qk_norm=True, attention_gate=True, moe=moe, **width, **biases, **fields)
 
 
 def minimax(k: Keys, name: str) -> ModelSpec:

@@ -110,14 +110,14 @@ def routed(
     many, each_token = k.number("moe.experts", *names), k.number("moe.top_k", *top)
     wide = k.number("moe.expert_ffn", width)
     count = (k.maybe("moe.shared_experts", shared) or 0) if isinstance(shared, str) else shared
-    beside = {"shared_experts": count, "shared_ffn": wide if count else 0}
-    return MoESpec(**{"experts": many, "top_k": each_token, "expert_ffn": wide, **beside, **more})
+    fields = {"shared_experts": count, "shared_ffn": wide if count else 0, **more}
+    return MoESpec(**{"experts": many, "top_k": each_token, "expert_ffn": wide, **fields})
 
 
 def gpt_neox(k: Keys, name: str) -> ModelSpec:
     parallel = k.flag("parallel_residual", "use_parallel_residual", True)
-    held = bias_of(k, default=True) | {"mlp_bias": True}
-    return ModelSpec(**base(k, name), parallel_residual=parallel, **held)
+    fields = bias_of(k, default=True) | {"mlp_bias": True}
+    return ModelSpec(**base(k, name), parallel_residual=parallel, **fields)
 
 
 def llama(k: Keys, name: str) -> ModelSpec:
@@ -162,14 +162,8 @@ def qwen3(k: Keys, name: str) -> ModelSpec:
 def _qwen_moe(k: Keys, shared: bool) -> dict[str, Any]:
     mlps = expert_layers(k, k.number("layers", "num_hidden_layers"))
     shared_ffn = k.number("moe.shared_ffn", "shared_expert_intermediate_size") if shared else 0
-    moe = MoESpec(
-        experts=k.number("moe.experts", "num_experts", "num_local_experts"),
-        top_k=k.number("moe.top_k", "num_experts_per_tok"),
-        expert_ffn=k.number("moe.expert_ffn", "moe_intermediate_size"),
-        shared_experts=1 if shared else 0,
-        shared_ffn=shared_ffn,
-        shared_gate=shared,
-    )
+    fields: dict[str, Any] = {"shared_experts": int(shared), "shared_ffn": shared_ffn, "shared_gate": shared}
+    moe = routed(k, "num_experts", "num_local_experts", width="moe_intermediate_size", **fields)
     return {**({"moe": moe} if EXPERTS in mlps else {}), **_qwen_layers(k, mlps)}
 
 
@@ -196,17 +190,9 @@ def _first_dense(k: Keys) -> int:
 
 
 def deepseek(k: Keys, name: str) -> ModelSpec:
-    nope, rope = (
-        k.number("mla.qk_nope_head_dim", "qk_nope_head_dim"),
-        k.number("mla.qk_rope_head_dim", "qk_rope_head_dim"),
-    )
-    mla = MLASpec(
-        q_lora_rank=k.maybe("mla.q_lora_rank", "q_lora_rank") or 0,
-        kv_lora_rank=k.number("mla.kv_lora_rank", "kv_lora_rank"),
-        qk_nope_head_dim=nope,
-        qk_rope_head_dim=rope,
-        v_head_dim=k.number("mla.v_head_dim", "v_head_dim"),
-    )
+    sizes = ("qk_nope_head_dim", "qk_rope_head_dim", "kv_lora_rank", "v_head_dim")
+    rank = k.maybe("mla.q_lora_rank", "q_lora_rank") or 0
+    mla = MLASpec(q_lora_rank=rank, **{size: k.number(f"mla.{size}", size) for size in sizes})
     moe = routed(
         k,
         "n_routed_experts",
@@ -221,7 +207,7 @@ def deepseek(k: Keys, name: str) -> ModelSpec:
     return llama_like(
         k,
         name,
-        head_dim=nope + rope,
+        head_dim=mla.qk_nope_head_dim + mla.qk_rope_head_dim,
         moe=moe,
         mla=mla,
         mtp_layers=k.maybe("mtp_layers", "num_nextn_predict_layers") or 0,
@@ -230,5 +216,5 @@ def deepseek(k: Keys, name: str) -> ModelSpec:
 
 def gpt_oss(k: Keys, name: str) -> ModelSpec:
     moe = routed(k, "num_local_experts", top=("num_experts_per_tok", "experts_per_token"), router_bias=True)
-    held = bias_of(k, default=True) | {"mlp_bias": True}
-    return llama_like(k, name, attention_sinks=True, moe=moe, **held, **windowed(k, 2, EXPERTS))
+    fields = bias_of(k, default=True) | {"mlp_bias": True}
+    return llama_like(k, name, attention_sinks=True, moe=moe, **fields, **windowed(k, 2, EXPERTS))

@@ -1,4 +1,4 @@
-"""More families of config.json that differ from Llama's in norms, biases, activations, windows or experts.
+"""More families of config.json that differ from Llama's in norms, biases, activations, windows, attention or experts.
 
 Source: transformers 5.24, models/*/configuration_*.py and modeling_*.py; of InternLM, Baichuan and MiniCPM, the code
 that their repositories hold.
@@ -8,52 +8,37 @@ that their repositories hold.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
-from planner.interop.hf_llama import activation, base, bias_of, biases, llama_like, routed
-from planner.spec.model import ModelSpec
+from planner.interop.hf_llama import activation, base, bias_of, biases, deepseek, llama_like, routed
+from planner.spec.model import ModelSpec, SparseSpec
 from planner.units import PlannerError
 from planner.words import say
-from planner.workload.layers import ATTENTION, DENSE, WINDOWED
+from planner.workload.layers import ATTENTION, DENSE, EXPERTS, WINDOWED
 
 
-def gemma(k: Keys, name: str) -> ModelSpec:
+def gemma(k: Keys, name: str, **more: Any) -> ModelSpec:
     gelu = activation(k, "gelu_pytorch_tanh", True, "hidden_activation", "hidden_act")
-    return llama_like(k, name, tied=True, activation=gelu, **bias_of(k))
+    return llama_like(k, name, tied=True, activation=gelu, **bias_of(k), **more)
 
 
 def gemma2(k: Keys, name: str) -> ModelSpec:
-    gelu = activation(k, "gelu_pytorch_tanh", True, "hidden_activation", "hidden_act")
-    return llama_like(k, name, tied=True, activation=gelu, norms_per_layer=4, **bias_of(k), **windowed(k, 2))
+    return gemma(k, name, norms_per_layer=4, **windowed(k, 2))
 
 
 def gemma3(k: Keys, name: str) -> ModelSpec:
-    gelu = activation(k, "gelu_pytorch_tanh", True, "hidden_activation", "hidden_act")
-    return llama_like(
-        k,
-        name,
-        tied=True,
-        activation=gelu,
-        norms_per_layer=4,
-        qk_norm=True,
-        **bias_of(k),
-        **windowed(k, 6),
-    )
+    return gemma(k, name, norms_per_layer=4, qk_norm=True, **windowed(k, 6))
 
 
 def phi(k: Keys, name: str) -> ModelSpec:
     if k.flag("qk_norm", "qk_layernorm", False):
         raise PlannerError(say("hf_others.phi_norm", file=k.document.name))
-    return ModelSpec(
-        **base(k, name),
-        activation=activation(k, "gelu_new", False),
-        parallel_residual=True,
-        norms_per_layer=1,
-        attention_bias=True,
-        attention_output_bias=True,
-        mlp_bias=True,
-        head_bias=True,
-    )
+    every: dict[str, Any] = dict.fromkeys(("attention_bias", "attention_output_bias", "mlp_bias", "head_bias"), True)
+    gelu = activation(k, "gelu_new", False)
+    return ModelSpec(**base(k, name), activation=gelu, parallel_residual=True, norms_per_layer=1, **every)
 
 
 def phi3(k: Keys, name: str) -> ModelSpec:
@@ -83,18 +68,8 @@ def stablelm(k: Keys, name: str) -> ModelSpec:
 def cohere(k: Keys, name: str) -> ModelSpec:
     norm = k.flag("qk_norm", "use_qk_norm", False)
     windows = windowed(k, 4) if k.family == "cohere2" else {}
-    return llama_like(
-        k,
-        name,
-        tied=True,
-        norm="layernorm_nobias",
-        parallel_residual=True,
-        norms_per_layer=1,
-        qk_norm=norm,
-        qk_norm_wide=norm,
-        **bias_of(k),
-        **windows,
-    )
+    fields = bias_of(k) | windows | {"parallel_residual": True, "norms_per_layer": 1}
+    return llama_like(k, name, tied=True, norm="layernorm_nobias", qk_norm=norm, qk_norm_wide=norm, **fields)
 
 
 def olmo(k: Keys, name: str) -> ModelSpec:
@@ -108,10 +83,6 @@ def olmo2(k: Keys, name: str) -> ModelSpec:
 
 def olmoe(k: Keys, name: str) -> ModelSpec:
     return llama_like(k, name, qk_norm=True, qk_norm_wide=True, moe=routed(k, "num_experts"), **bias_of(k))
-
-
-def granite(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, **biases(k))
 
 
 def granitemoe(k: Keys, name: str) -> ModelSpec:
@@ -158,20 +129,14 @@ def shared_and_routed(k: Keys, name: str) -> ModelSpec:
 
 
 def nemotron(k: Keys, name: str) -> ModelSpec:
-    return ModelSpec(**base(k, name), activation=activation(k, "relu2", False), **biases(k))
-
-
-def arcee(k: Keys, name: str) -> ModelSpec:
-    return ModelSpec(**base(k, name), norm="rmsnorm", activation=activation(k, "relu2", False), **biases(k))
+    """Nemotron and Arcee: an MLP without a gate, of squared ReLU."""
+    norm = "rmsnorm" if k.family == "arcee" else "layernorm"
+    return ModelSpec(**base(k, name), norm=norm, activation=activation(k, "relu2", False), **biases(k))
 
 
 def smollm3(k: Keys, name: str) -> ModelSpec:
     k.used |= {"use_sliding_window", "max_window_layers", "layer_types", "sliding_window"}
     return llama_like(k, name, tied=True, **biases(k))
-
-
-def helium(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, **biases(k))
 
 
 def ernie(k: Keys, name: str) -> ModelSpec:
@@ -232,3 +197,90 @@ def baichuan(k: Keys, name: str) -> ModelSpec:
 
 def minicpm(k: Keys, name: str) -> ModelSpec:
     return llama_like(k, name, tied=True, **bias_of(k))
+
+
+def llama4(k: Keys, name: str) -> ModelSpec:
+    """Llama 4's text: chunks of attention in three layers of four, experts in each interleave_moe_layer_step-th."""
+    layers = k.number("layers", "num_hidden_layers")
+    interval = k.number("layer_pattern", "no_rope_layer_interval", default=4)
+    chunk = k.maybe("sliding_window", "attention_chunk_size") or None
+    k.used |= {"no_rope_layers", "moe_layers", "attn_temperature_tuning", "floor_scale", "attn_scale", "use_qk_norm",
+               "for_llm_compressor", "interleave_moe_layer_step"}  # fmt: skip
+    stated = k.values.get("no_rope_layers")
+    everywhere = [i for i in range(layers) if (i + 1) % interval == 0]
+    if isinstance(stated, list) and len(stated) >= layers:  # 1: rotary positions, in chunks; 0: neither
+        everywhere = [i for i in range(layers) if not stated[i]]
+    mixers = stated_mixers(k, layers, "layer_types") or each(layers, everywhere, ATTENTION, WINDOWED)
+    if chunk is None:
+        mixers = [ATTENTION] * layers
+    step = k.number("layer_pattern", "interleave_moe_layer_step")
+    listed = k.values.get("moe_layers")
+    chosen = [i for i in listed if isinstance(i, int)] if isinstance(listed, list) else range(step - 1, layers, step)
+    moe = routed(k, "num_local_experts", shared=1)
+    return llama_like(
+        k,
+        name,
+        ffn=k.number("ffn", "intermediate_size_mlp"),
+        moe=moe,
+        sliding_window=chunk if WINDOWED in mixers else None,
+        window_in_chunks=WINDOWED in mixers,
+        **bias_of(k),
+        **pattern(mixers, each(layers, chosen, EXPERTS, DENSE)),
+    )
+
+
+def ernie4_5_moe(k: Keys, name: str) -> ModelSpec:
+    layers = k.number("layers", "num_hidden_layers")
+    step, start = (
+        k.number("layer_pattern", "moe_layer_interval"),
+        k.number("moe.first_dense_layers", "moe_layer_start_index", least=0),
+    )
+    stated = k.values.get("moe_layer_end_index")
+    k.used |= {"moe_layer_end_index", "moe_use_aux_free", "moe_norm_min", "moe_gate", "moe_capacity"}
+    end = stated if isinstance(stated, int) and stated >= 0 else layers - 1
+    chosen = (i for i in range(layers) if (i + 1) % step == 0 and start <= i <= end)
+    moe = routed(
+        k,
+        "moe_num_experts",
+        width="moe_intermediate_size",
+        top=("moe_k", "num_experts_per_tok"),
+        shared=k.number("moe.shared_experts", "moe_num_shared_experts", least=0),
+        router_bias=True,
+    )
+    fields = bias_of(k, "use_bias", everywhere=True) | pattern(
+        [ATTENTION] * layers, each(layers, chosen, EXPERTS, DENSE)
+    )
+    return llama_like(k, name, tied=True, moe=moe, **fields)
+
+
+def deepseek_v32(k: Keys, name: str) -> ModelSpec:
+    """DeepSeek-V3.2 and GLM-5: latent attention to the keys that an indexer chooses."""
+    sparse = SparseSpec(
+        index_heads=k.number("sparse.index_heads", "index_n_heads"),
+        index_head_dim=k.number("sparse.index_head_dim", "index_head_dim"),
+        top_k=k.number("sparse.top_k", "index_topk"),
+    )
+    k.used |= {"layer_types", "head_dim", "attention_bias", "mlp_bias", "indexer_types",
+               "indexer_rope_interleave"}  # fmt: skip
+    return replace(deepseek(k, name), sparse=sparse)
+
+
+def minimax_m2(k: Keys, name: str) -> ModelSpec:
+    k.used |= {"use_qk_norm", "qk_norm_type", "attn_type_list", "use_mtp", "num_mtp_modules", "mtp_transformer_layers",
+               "shared_intermediate_size", "rotary_dim", "layer_types"}  # fmt: skip
+    moe = routed(k, "num_local_experts", router_bias=k.flag("moe.router_bias", "use_routing_bias", True))
+    return llama_like(k, name, qk_norm=True, qk_norm_wide=True, moe=moe)
+
+
+def exaone_moe(k: Keys, name: str) -> ModelSpec:
+    shared = k.number("moe.shared_experts", "num_shared_experts", least=0)
+    layers, first = k.number("layers", "num_hidden_layers"), k.number("layer_pattern", "first_k_dense_replace", least=0)
+    k.used |= {"mlp_layer_types", "is_moe_layer"}
+    windows = windowed(k, 4)
+    every = windows.pop("full_attention_every", 0)
+    mixers = [ATTENTION] * layers
+    if windows:
+        mixers = each(layers, range(every - 1, layers, every) if every else (), ATTENTION, WINDOWED)
+    moe = routed(k, "num_experts", width="moe_intermediate_size", shared=shared, router_bias=True)
+    fields = windows | pattern(mixers, each(layers, range(first, layers), EXPERTS, DENSE))
+    return llama_like(k, name, qk_norm=True, moe=moe, **fields)

@@ -12,13 +12,17 @@ from typing import Any
 from planner.interop.files import Document, read_json, shown
 from planner.interop.hf_families import FAMILIES, REFUSED
 from planner.interop.hf_keys import Keys
-from planner.interop.hf_kinds import huggingface_kinds
 from planner.interop.imported import Imported, Taken, model_taken
+from planner.interop.key_kinds import Kinds, sort_keys, table_of_keys
 from planner.interop.name_sizes import size_warning
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.words import phrase, say
 from planner.workload.layers import check_pattern
+
+#: Keys of a config.json that say nothing to a plan, and those that would change it, with the words for what.
+_IRRELEVANT: frozenset[str] = table_of_keys("transformers")["irrelevant"]
+_DECIDING: Mapping[str, str] = table_of_keys("transformers")["deciding"]
 
 
 def import_huggingface(path: Path) -> Imported:
@@ -58,7 +62,9 @@ def import_huggingface(path: Path) -> Imported:
             Taken("data.seq_length", min(spec.max_seq_length, 4096), "4,096 or the model's limit; not in a config.json")
         )
     taken += _attention(keys)
-    said = huggingface_kinds(keys)
+    off = {key for key in _DECIDING if _is_off(keys.values.get(key), key)}
+    kinds = Kinds(say("hf_kinds.tool"), _IRRELEVANT | off, {k: v for k, v in _DECIDING.items() if k not in off})
+    others = sort_keys({str(key): document.where(str(key)) for key in values}, keys.used, kinds)
     size = size_warning(spec, [spec.name, document.path.stem, document.path.parent.name])
     if size:
         keys.warnings.append(say("reading.at", file=document.name, what=size))
@@ -67,9 +73,9 @@ def import_huggingface(path: Path) -> Imported:
         (document.name,),
         spec,
         tuple(taken),
-        said.unused,
+        others.unused,
         (*remarks, *keys.remarks),
-        warnings=(*keys.warnings, *said.warnings),
+        warnings=(*keys.warnings, *others.warnings),
     )
 
 
@@ -105,3 +111,13 @@ def _check(spec: ModelSpec, document: Document) -> None:
         )
     if spec.moe is not None and spec.moe.top_k > spec.moe.experts:
         raise PlannerError(say("huggingface.top_k", file=document.name, top_k=spec.moe.top_k, experts=spec.moe.experts))
+
+
+def _is_off(value: Any, key: str) -> bool:
+    if key in ("do_layer_norm_before", "layer_norm_elementwise_affine"):
+        return value in (None, True)
+    if key == "head_dim" and value is not None:
+        return False
+    if key == "layer_types" and isinstance(value, list):
+        return set(value) <= {"full_attention"}
+    return value in (None, False, 0, "") or value == [] or value == {}

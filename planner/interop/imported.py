@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import yaml
 
+from planner.interop.fields import nested
 from planner.interop.files import shown, whole
 from planner.results.result import Result
 from planner.spec.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec, SparseSpec
@@ -87,6 +88,25 @@ def model_taken(model: ModelSpec, origins: Mapping[str, str], otherwise: str) ->
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the caller says of a run that files often leave out.
+
+    `gpus` is the world size, `vocab` the tokenizer's entries, `samples` and `tokens` are of one epoch of the data;
+    `arguments` are those that a launch script is started with: its $1, $2, …
+    """
+
+    gpus: int | None = None
+    vocab: int | None = None
+    samples: int | None = None
+    tokens: int | None = None
+    arguments: Sequence[str] = ()
+
+    @property
+    def data(self) -> Taken | None:
+        return data_given(self.samples, self.tokens)
+
+
 def data_given(samples: int | None, tokens: int | None) -> Taken | None:
     """The data of one epoch as the caller states it; None where it does not."""
     if samples is not None:
@@ -105,13 +125,7 @@ def scenario_yaml(found: Imported) -> str:
             lines += textwrap.wrap(
                 f"{word}: {shown(sentence, 400)}", 110, initial_indent="# ", subsequent_indent="#   "
             )
-    tree: dict[str, Any] = {}
-    for taken in found.taken:
-        node = tree
-        *parents, last = taken.key.split(".")
-        for part in parents:
-            node = node.setdefault(part, {})
-        node[last] = taken
+    tree = nested({taken.key: taken for taken in found.taken})
     for section in [*SECTIONS, *(s for s in tree if s not in SECTIONS)]:
         if section in tree:
             lines += _written(section, tree[section], 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from planner.interop.deepspeed import import_deepspeed
 from planner.interop.file_kinds import FileKind, is_deepspeeds, kind_by_ending, kind_of, tool_in
 from planner.interop.files import config_text, named, naming, shown
 from planner.interop.huggingface import import_huggingface
-from planner.interop.imported import Imported, Taken, data_given
+from planner.interop.imported import Imported, Stated, Taken
 from planner.interop.key_kinds import refuse
 from planner.interop.log_forms import LEAST_STEPS, look_through
 from planner.interop.megatron import import_megatron
@@ -24,6 +24,11 @@ from planner.performance.framework_table import known_framework
 from planner.units import PlannerError
 from planner.words import say
 
+#: Importers of one file, by tool.
+_IMPORTERS: Mapping[str, Callable[[Path, Stated], Imported]] = {
+    "huggingface": lambda path, _: import_huggingface(path), "megatron": import_megatron, "nanotron": import_nanotron,
+    "megatron-bridge": import_megatron_bridge, "torchtitan": import_torchtitan,
+}  # fmt: skip
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
 TOOLS = (
     "gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "accelerate", "nanotron",
@@ -63,10 +68,10 @@ def tool_of(path: Path) -> str:
 
 
 def _no_config(path: Path, kind: FileKind) -> PlannerError:
-    told = {"file": shown(path, 200), "what": kind.what, "known": say("interop_importing.known")}
+    values = {"file": shown(path, 200), "what": kind.what, "known": say("interop_importing.known")}
     if kind.instead:
-        return PlannerError(say("interop_importing.no_config", instead=kind.instead, **told))
-    return PlannerError(say("interop_importing.not_imported", **told))
+        return PlannerError(say("interop_importing.no_config", instead=kind.instead, **values))
+    return PlannerError(say("interop_importing.not_imported", **values))
 
 
 def import_files(
@@ -98,53 +103,38 @@ def import_files(
     """
     if not paths:
         raise PlannerError(say("interop_importing.nothing"))
+    stated = Stated(gpus, vocab, samples, tokens, arguments)
     with naming(*paths):
-        found = _read(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
+        found = _read(paths, stated)
     found = replace(
         found,
         remarks=tuple(named(remark, paths) for remark in found.remarks),
         warnings=tuple(named(warning, paths) for warning in found.warnings),
     )
     refuse(found.warnings, strict=strict)
-    return _completed(found, samples, tokens, epochs)
+    return _completed(found, stated, epochs)
 
 
-def _read(
-    paths: Sequence[Path],
-    *,
-    gpus: int | None,
-    vocab: int | None,
-    samples: int | None,
-    tokens: int | None,
-    arguments: Sequence[str],
-) -> Imported:
+def _read(paths: Sequence[Path], stated: Stated) -> Imported:
     tools = [tool_of(path) for path in paths]
     kinds = set(tools)
     if kinds == {"gpt-neox"} or kinds == {"gpt-neox", "deepspeed"}:  # which takes DeepSpeed's keys in any of its files
-        return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+        return import_neox(paths, gpus=stated.gpus, vocab=stated.vocab, samples=stated.samples, tokens=stated.tokens)
     if "peft" in kinds and tools.count("peft") == 1:
-        return _with_peft(paths, tools, gpus)
+        return _with_peft(paths, tools, stated.gpus)
     if "axolotl" in kinds and len(paths) == len(kinds) <= 2 and kinds <= {"axolotl", "huggingface"}:
         each = dict(zip(tools, paths, strict=True))
-        return import_axolotl(each.get("huggingface"), each["axolotl"], gpus=gpus)
+        return import_axolotl(each.get("huggingface"), each["axolotl"], gpus=stated.gpus)
     if kinds & {"deepspeed", "accelerate"} and kinds <= {"huggingface", "deepspeed", "accelerate"}:
         models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
         configs = [path for path in paths if path not in models]
         if len(models) <= 1 and len(configs) <= 2:
-            return import_deepspeed(models[0] if models else None, configs, gpus=gpus)
+            return import_deepspeed(models[0] if models else None, configs, gpus=stated.gpus)
     if len(paths) > 1:
         both = zip(paths, tools, strict=True)
         listed = [say("interop_importing.file_of_tool", file=shown(p.name), tool=tool) for p, tool in both]
         raise PlannerError(say("interop_importing.one_by_one", files=listed))
-    if kinds == {"huggingface"}:
-        return import_huggingface(paths[0])
-    if kinds == {"nanotron"}:
-        return import_nanotron(paths[0], samples=samples, tokens=tokens)
-    if kinds == {"torchtitan"}:
-        return import_torchtitan(paths[0], gpus=gpus, samples=samples, tokens=tokens)
-    if kinds == {"megatron-bridge"}:
-        return import_megatron_bridge(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
-    return import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
+    return _IMPORTERS[tools[0]](paths[0], stated)
 
 
 def _with_peft(paths: Sequence[Path], tools: Sequence[str], gpus: int | None) -> Imported:
@@ -154,18 +144,16 @@ def _with_peft(paths: Sequence[Path], tools: Sequence[str], gpus: int | None) ->
     models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
     if others and not models:
         raise PlannerError(say("interop_importing.no_model", file=shown(others[0].name, 80)))
-    rest = dict.fromkeys(("gpus", "vocab", "samples", "tokens"))
-    base = _read(others, **(rest | {"gpus": gpus}), arguments=()) if others else None
+    base = _read(others, Stated(gpus)) if others else None
     return with_peft(base, adapter, models)
 
 
-def _completed(found: Imported, samples: int | None, tokens: int | None, epochs: float | None) -> Imported:
+def _completed(found: Imported, stated: Stated, epochs: float | None) -> Imported:
     """The findings with what the caller knows put where the files are silent, and what is still missing named."""
     keys = {taken.key for taken in found.taken}
     added: list[Taken] = []
     if not keys & _DATA:
-        given = data_given(samples, tokens)
-        added += [] if given is None else [given]
+        added += [] if stated.data is None else [stated.data]
     if epochs is not None and not keys & {"training.epochs", "training.iterations"}:
         added.append(Taken("training.epochs", epochs, "--epochs"))
     # Without a share planner looks for the fewest layers that must be recomputed; the files' run recomputes all.

@@ -40,13 +40,13 @@ class Kinds:
     """The names that one tool's files may hold, beside those that its reader asks for.
 
     `irrelevant`: names of the tool, of any release, that change nothing that is planned. `deciding`: names of the tool
-    that do, each with the words for what it decides. `spelt` is what stands before a name in the file (`--`).
+    that do, each with the words for what it decides. `prefix` is what stands before a name in the file (`--`).
     """
 
     tool: str
     irrelevant: Collection[str]
     deciding: Mapping[str, str] = field(default_factory=dict)
-    spelt: str = ""
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kind
     kinds : what the tool's files may hold
     """
     rest = {key: where for key, where in found.items() if key not in understood}
-    unused = tuple(sorted(kinds.spelt + key for key in rest if key in kinds.irrelevant and key not in kinds.deciding))
+    unused = tuple(sorted(kinds.prefix + key for key in rest if key in kinds.irrelevant and key not in kinds.deciding))
     warnings: list[str] = [
-        say("kinds.decides", file=where, key=kinds.spelt + key, what=phrase("deciding", kinds.deciding[key]))
+        say("kinds.decides", file=where, key=kinds.prefix + key, what=phrase("deciding", kinds.deciding[key]))
         for key, where in rest.items()
         if key in kinds.deciding
     ]
@@ -79,8 +79,9 @@ def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kind
         if number == MOST_NAMED:
             warnings.append(say("kinds.more_unknown", file=where, more=len(unknown) - number))
             break
-        near = _near(key, names, kinds) if number < MOST_COMPARED else ""
-        name = kinds.spelt + shown(key)
+        close = nearest(key[:MOST_LETTERS], names) if number < MOST_COMPARED else ()
+        near = say("kinds.near", key=kinds.prefix + close[0]) if len(close) == 1 else ""
+        name = kinds.prefix + shown(key)
         warnings.append(say("kinds.unknown", file=where, key=name, tool=kinds.tool, near=near))
     return Sorted(unused, tuple(warnings))
 
@@ -93,13 +94,8 @@ def refuse(warnings: Iterable[str], *, strict: bool) -> None:
     PlannerError
         If `strict` and there are warnings: the first, and how many more there are.
     """
-    said = list(warnings)
-    if strict and len(said) > 1:
-        raise PlannerError(say("kinds.strict_and_more", warning=said[0], more=len(said) - 1))
-    if strict and said:
-        raise PlannerError(say("kinds.strict", warning=said[0]))
-
-
-def _near(key: str, names: Collection[str], kinds: Kinds) -> str:
-    near = nearest(key[:MOST_LETTERS], names)
-    return say("kinds.near", key=kinds.spelt + near[0]) if len(near) == 1 else ""
+    listed = list(warnings)
+    if strict and len(listed) > 1:
+        raise PlannerError(say("kinds.strict_and_more", warning=listed[0], more=len(listed) - 1))
+    if strict and listed:
+        raise PlannerError(say("kinds.strict", warning=listed[0]))

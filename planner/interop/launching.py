@@ -1,11 +1,6 @@
-"""How each framework's exported files are started: once a node, by a script that finds its place in the environment.
-
-Slurm jobs, SkyPilot tasks and Kubernetes manifests wrap what a `Launch` says.
-"""
+"""train.sh: how a framework is started, once a node, by a script that finds its place in the environment."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from planner.interop.export_common import Export
 from planner.interop.quoting import commented
@@ -65,13 +60,3 @@ def script_head(nodes: int, gpus_per_node: int) -> list[str]:
         'MASTER_ADDR="${MASTER_ADDR:-localhost}"',
         'MASTER_PORT="${MASTER_PORT:-29500}"',
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What starts a framework's files on a node that knows NNODES, NODE_RANK and MASTER_ADDR."""
-
-    files: dict[str, str]
-    needs: tuple[str, ...]  # variables that a user fills in
-    setup: list[str]  # commands that install the framework on a fresh machine
-    lines: list[str]  # before `bash train.sh`

@@ -50,7 +50,7 @@ class Seen:
     line: int
 
     @property
-    def told(self) -> str:
+    def quoted_nearest(self) -> str:
         """The clause that quotes the nearest line, "" if there is none."""
         return say("log_forms.nearest", line=self.line, text=self.nearest) if self.line else ""
 
@@ -84,7 +84,7 @@ def no_known_step(path: Path, *, waits: bool = False) -> str:
     kind = configuration_of(b"\n".join(_lines(path)).decode("utf-8", "replace"))
     if kind and seen.steps < LEAST_STEPS:
         return say("log_forms.another_kind", file=shown(path, 200), kind=kind, forms=say("log_forms.step_forms"))
-    values = {"file": shown(path, 200), "nearest": seen.told, "forms": say("log_forms.step_forms")}
+    values = {"file": shown(path, 200), "nearest": seen.quoted_nearest, "forms": say("log_forms.step_forms")}
     if seen.lines == 1:
         return say("log_forms.one_line", **values)
     return say("log_forms.no_line", lines=seen.lines, **values)
@@ -94,7 +94,7 @@ def no_known_data(path: Path) -> str:
     """Why a log says nothing of its training samples."""
     seen = look_through(path, _DATA_SIGNS)
     file, forms = shown(path.name, 200), say("log_forms.data_forms")
-    return say("log_forms.no_data", file=file, nearest=seen.told, forms=forms)
+    return say("log_forms.no_data", file=file, nearest=seen.quoted_nearest, forms=forms)
 
 
 def _lines(path: Path) -> list[bytes]:

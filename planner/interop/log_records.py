@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class LogEntry:
     batch: int | None = None
     loss: float | None = None
     label: bytes | None = None  # of the rank that says it
-    anew: bool = False  # `elapsed` counts from a later start than the record before's
+    restarted: bool = False  # `elapsed` counts from a later start than the record before's
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,12 @@ class Rows:
     batch: int | None = None
     restart: BoolArray | None = None  # None: a number that does not grow is a new start
     loss: float | None = None
+
+
+def rows_of(rows: Sequence[tuple[int, float, float]], **said: Any) -> Rows:
+    """Records of step, seconds and clock; `said` is what else the log tells of them."""
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return Rows(table[:, 0].astype(np.int64), table[:, 1], table[:, 2], **said)
 
 
 @dataclass
@@ -95,97 +102,92 @@ class StepClock:
     _label: bytes | None = None
     _restart: bool = True
     _rows: list[tuple[int, float, float, bool]] = field(default_factory=list)
-    _said: dict[str, float | None] = field(default_factory=dict)
+    _stated: dict[str, float | None] = field(default_factory=dict)
 
-    def take(self, told: LogEntry) -> None:
+    def take(self, entry: LogEntry) -> None:
         """One record more."""
         self.seen += 1
-        step = told.step
+        step = entry.step
         fallen = step < self._step and (self.marked or self._step - step > 2 * self._interval)
         if self._step >= 0 and not fallen and not self.marked:
-            other = told.label is not None and self._label is not None and told.label != self._label
+            other = entry.label is not None and self._label is not None and entry.label != self._label
             if step <= self._step or other:
                 return
         if fallen or self.marked or self._step < 0:
-            self._begin(told)
-        if told.anew:
+            self._label, self._restart = entry.label, True  # no time runs from the start before to this one
+            self._clock, self._elapsed, self._origin, self._micro = math.nan, None, None, None
+            self._step = entry.step if self._step < 0 else min(self._step, entry.step - 1)
+        if entry.restarted:
             self._elapsed = self._origin = None
-        seconds = self._seconds(told)
+        seconds = self._seconds(entry)
         self._restart = self._restart or self.marked
         if step > self._step >= 0:
             self._interval = step - self._step
-        self._remember(told)
+        self._remember(entry)
         if seconds is None or not 0 < seconds < 1e7:
             return
         self.timed = True
-        self._rows.append((step, seconds, told.clock, self._restart))
+        self._rows.append((step, seconds, entry.clock, self._restart))
         self._restart = False
 
     def rows(self) -> Rows:
         """The rows since the last call."""
         taken, self._rows = self._rows, []
-        said, self._said = self._said, {}
-        return Rows(
-            np.array([r[0] for r in taken], dtype=np.int64),
-            np.array([r[1] for r in taken], dtype=np.float64),
-            np.array([r[2] for r in taken], dtype=np.float64),
-            total=_count(said.get("total"), 1e15),
-            batch=_count(said.get("batch"), 1e9),
-            restart=np.array([r[3] for r in taken], dtype=bool),
+        said, self._stated = self._stated, {}
+        return rows_of(
+            [(step, seconds, clock) for step, seconds, clock, _ in taken],
+            total=count(said.get("total"), 1e15),
+            batch=count(said.get("batch"), 1e9),
+            restart=np.array([restart for *_, restart in taken], dtype=bool),
             loss=said.get("loss"),
         )
 
-    def _begin(self, told: LogEntry) -> None:
-        """A new start: no time runs from the one before to it."""
-        self._label, self._restart = told.label, True
-        self._clock, self._elapsed, self._origin, self._micro = math.nan, None, None, None
-        self._step = told.step if self._step < 0 else min(self._step, told.step - 1)
-
-    def _remember(self, told: LogEntry) -> None:
-        self._step, self.marked = told.step, False
-        if math.isfinite(told.clock):
-            self._clock = told.clock
-        if told.elapsed is not None:
-            self._elapsed = told.elapsed
-            self._origin = self._origin or (told.step, told.elapsed)
-        self._micro = told.micro if told.micro is not None else self._micro
+    def _remember(self, entry: LogEntry) -> None:
+        self._step, self.marked = entry.step, False
+        if math.isfinite(entry.clock):
+            self._clock = entry.clock
+        if entry.elapsed is not None:
+            self._elapsed = entry.elapsed
+            self._origin = self._origin or (entry.step, entry.elapsed)
+        self._micro = entry.micro if entry.micro is not None else self._micro
         for name in ("total", "batch", "loss"):
-            value = getattr(told, name)
+            value = getattr(entry, name)
             if value is not None:
-                self._said[name] = value
+                self._stated[name] = value
 
-    def _seconds(self, told: LogEntry) -> float | None:
+    def _seconds(self, entry: LogEntry) -> float | None:
         """Seconds of a step: said, of its micro-batches, since the record before by either clock, or the mean."""
-        if told.seconds is not None:
-            return told.seconds
-        steps = told.step - self._step
-        if told.micro_s is not None:
-            if told.micro is None or self._micro is None or steps <= 0:
+        if entry.seconds is not None:
+            return entry.seconds
+        steps = entry.step - self._step
+        if entry.micro_s is not None:
+            if entry.micro is None or self._micro is None or steps <= 0:
                 return None
-            return told.micro_s * (told.micro - self._micro) / steps
-        by_elapsed = self._by_elapsed(told, steps)
+            return entry.micro_s * (entry.micro - self._micro) / steps
+        by_elapsed = self._by_elapsed(entry, steps)
         if by_elapsed is not None:
             return by_elapsed
-        if math.isfinite(told.clock) and math.isfinite(self._clock) and steps > 0:
-            return (told.clock - self._clock) / steps
-        return told.mean_s
+        if math.isfinite(entry.clock) and math.isfinite(self._clock) and steps > 0:
+            return (entry.clock - self._clock) / steps
+        return entry.mean_s
 
-    def _by_elapsed(self, told: LogEntry, steps: int) -> float | None:
-        if told.elapsed is None or self._elapsed is None or self._origin is None or steps <= 0:
+    def _by_elapsed(self, entry: LogEntry, steps: int) -> float | None:
+        if entry.elapsed is None or self._elapsed is None or self._origin is None or steps <= 0:
             return None
-        if told.elapsed < self._elapsed:  # a new epoch's bar counts anew
-            self._origin = (told.step, told.elapsed)
-            return told.mean_s
-        since = told.elapsed - self._elapsed
-        if since >= _COARSE_S or not float(told.elapsed).is_integer():
+        if entry.elapsed < self._elapsed:  # a new epoch's bar counts anew
+            self._origin = (entry.step, entry.elapsed)
+            return entry.mean_s
+        since = entry.elapsed - self._elapsed
+        if since >= _COARSE_S or not float(entry.elapsed).is_integer():
             return since / steps
-        if told.mean_s is not None:
-            return told.mean_s
+        if entry.mean_s is not None:
+            return entry.mean_s
         step, elapsed = self._origin
-        return (told.elapsed - elapsed) / (told.step - step) if told.step > step else None
+        return (entry.elapsed - elapsed) / (entry.step - step) if entry.step > step else None
 
 
-def _count(number: float | None, most: float) -> int | None:
+def count(number: float | None, most: float) -> int | None:
+    """A number as a count above zero and below `most`; None for any other."""
     return int(number) if number and 0 < number < most else None
 
 
@@ -225,7 +227,7 @@ def duration(value: object) -> float | None:
         days, hours, minutes, seconds = (float(part or 0) for part in clock.groups())
         return days * 86400 + hours * 3600 + minutes * 60 + seconds
     parts = _WORDS_TIME.findall(text[:80])
-    return sum(float(count) * _SECONDS_OF[unit] for count, unit in parts) if parts else None
+    return sum(float(amount) * _SECONDS_OF[unit] for amount, unit in parts) if parts else None
 
 
 def moment(value: object) -> float:
@@ -235,19 +237,24 @@ def moment(value: object) -> float:
         return plain / 1e3 if plain > 1e11 else plain
     if not isinstance(value, str):
         return math.nan
+    return date_seconds(value.replace("/", "-"))
+
+
+def date_seconds(text: str) -> float:
+    """Seconds since 1970 of an ISO date, in UTC where it has no zone; NaN if it is none."""
     try:
-        found = datetime.fromisoformat(value.strip().replace("/", "-"))
+        found = datetime.fromisoformat(text.strip())
     except ValueError:
         return math.nan
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def share(count: object) -> tuple[float | None, float | None]:
+def of_total(value: object) -> tuple[float | None, float | None]:
     """N and M of "N/M", or a number and None."""
-    if isinstance(count, str) and count.count("/") == 1:
-        first, second = count.split("/")
+    if isinstance(value, str) and value.count("/") == 1:
+        first, second = value.split("/")
         return number(first), number(second)
-    return number(count), None
+    return number(value), None
 
 
 def rate_seconds(hint: Hint, get: Callable[[str], float | None]) -> float | None:

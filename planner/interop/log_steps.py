@@ -1,4 +1,6 @@
-"""Lines of training programs, in the order of a log, into records: forms of `log_programs`, dictionaries, and bars.
+"""Lines of training programs, in the order of a log, into records: forms of tables/logs.toml, dictionaries, and bars.
+
+A form is told by a word that each of its lines has, and read by one pattern for the step and one for each other fact.
 
 A progress bar tells a step and the time since the start; it counts where it has a loss with it, or where a dictionary
 with a loss follows it, as the trainers of Hugging Face print one.
@@ -12,9 +14,10 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
+from planner.interop.key_kinds import table_of_keys
 from planner.interop.log_names import Names
-from planner.interop.log_programs import Form, forms
 from planner.interop.log_records import Hint, LogEntry, Rows, StepClock, duration, moment, number, rate_seconds
 
 _LONGEST = 1 << 14  # bytes of a line that are looked at
@@ -31,6 +34,53 @@ _BAR = re.compile(
 _EPOCH = re.compile(rb"\bEpoch:? (\d{1,9})(?:/(\d{1,9}))?\b[^\r\n]{0,8}")
 _BAR_LOSS = re.compile(rb"loss[=: ]{1,3}(-?\d{1,12}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?)", re.IGNORECASE)
 _KNOWN_LOSSES = ("loss", "lm loss", "train_loss")
+
+_N = r"(\d[\d,]{0,17}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?[KMBGT]?)"
+#: `step N`, `iteration: N/M`, `Iter(train) [N/M]`, on a line that is of no evaluation.
+_ANY_STEP = (
+    r"^(?![^\r\n]{0,300}?\b(?:val|valid|validation|eval|evaluation)\b)[^\r\n]{0,200}?"
+    r"\b(?:global[ _])?(?:step|iter|iteration)s?\b[ :=#\[]{0,12}(\d{1,15})(?: ?/ {0,8}(\d{1,15}))?(?![\d.])"
+)
+_LOSS = r"[ \t,|'\"]{0,3}[=:]?[ \t'\"]{0,10}(-?\d{1,12}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one program's line tells a step.
+
+    `step` has the step in its first group and, where it has a second, the last step of the run. `facts` are patterns of
+    one number each, by what it is: seconds, ms, elapsed, micro, micro_ms, steps_per_s, samples_per_s, tokens_per_s,
+    tokens_per_s_gpu, batch, loss; epoch (from one) and epoch_zero, of which each counts its steps anew; and global_step
+    (from zero), beside which `step` may count micro-batches. With `zero`, steps are counted from
+    zero, or, where it is None, from zero if the first one is; with `block`, the lines after it that begin with a space
+    belong to it.
+    """
+
+    name: str
+    shown: str
+    needle: bytes
+    step: re.Pattern[bytes]
+    facts: Mapping[str, re.Pattern[bytes]] = field(default_factory=dict)
+    zero: bool | None = False
+    block: bool = False
+
+
+@cache
+def forms() -> tuple[Form, ...]:
+    """The forms of tables/logs.toml, in its order."""
+    words = {"<n>": _N, "<loss>": _LOSS, "<any step>": _ANY_STEP}
+
+    def pattern(text: str) -> re.Pattern[bytes]:
+        return re.compile(re.sub("|".join(words), lambda found: words[found[0]], text).encode())
+
+    found: list[Form] = []
+    for row in table_of_keys("logs")["form"]:
+        facts = {key: pattern(text) for key, text in row.items() if key not in Form.__slots__}
+        zero = row.get("zero", False)
+        zero = None if zero == "as the first" else zero
+        needle, step = row["needle"].encode(), pattern(row["step"])
+        found.append(Form(row["name"], row["shown"], needle, step, facts, zero, row.get("block", False)))
+    return tuple(found)
 
 
 @dataclass
@@ -51,18 +101,22 @@ class StepLines:
 
     def rows(self, data: bytes, *, end: bool = False) -> Rows:
         """The records of some whole lines; with `end`, also the last one, whose lines end with the log."""
-        if not self.kind and not self._settle(data):
+        if not self.kind and not self._find_kind(data):
             return self.clock.rows()
         if self._form is not None:
             if self._form.needle in data or self._open:
                 self._by_form(data, self._form, end)
         elif self.kind == "dictionaries":
-            self._by_dictionary(data)
+            for line in _lines(data):
+                row = _dictionary(line) if b"{" in line else None
+                entry = self._entry(row, line) if row is not None else None
+                if entry is not None:
+                    self.clock.take(replace(entry, step=self._counted(entry.step, None)))
         else:
             self._by_bars(data)
         return self.clock.rows()
 
-    def _settle(self, data: bytes) -> bool:
+    def _find_kind(self, data: bytes) -> bool:
         """Which form the log has: the first of the list that a line of it is of."""
         for form in forms():
             at = data.find(form.needle)
@@ -71,28 +125,26 @@ class StepLines:
                 begin = max(data.rfind(b"\n", 0, at), data.rfind(b"\r", 0, at)) + 1
                 line = data[begin : begin + _LONGEST].split(b"\n", 1)[0].split(b"\r", 1)[0]
                 found = form.step.search(line)
-                if found is not None and (form.block or self._timed(form, line)):
+                # A line tells a time by itself, by its clock, or by a rate that the plan's batch turns to one.
+                times = (pattern for name, pattern in form.facts.items() if name not in _NO_TIME)
+                if found is not None and (form.block or any(pattern.search(line) for pattern in times)):
                     self.kind, self._form = form.name, form
                     return True
                 at, tried = data.find(form.needle, at + len(form.needle)), tried + 1
         for line in _lines(data):
             if b"oss" not in line:  # "loss" or "Loss"
-                self._see_bar(line)
+                self._note_bar(line)
                 continue
             row = _dictionary(line)
-            if row is not None and self._told(row, line) is not None:
+            if row is not None and self._entry(row, line) is not None:
                 self.kind = "dictionaries"
                 return True
             if row is not None:  # a bar may stand before it on its line
-                self._see_bar(line)
-            if self._is_loss(row) and self._bar is not None or self._bar_told(line) is not None:
+                self._note_bar(line)
+            if self._is_loss(row) and self._bar is not None or self._entry_of_bar(line) is not None:
                 self.kind = "bars"
                 return True
         return False
-
-    def _timed(self, form: Form, line: bytes) -> bool:
-        """Whether the line tells a time by itself, or by its clock, or by a rate that the plan's batch turns to one."""
-        return any(name in form.facts and form.facts[name].search(line) for name in form.facts if name not in _NO_TIME)
 
     def _by_form(self, data: bytes, form: Form, end: bool) -> None:
         for line in _lines(data):
@@ -127,8 +179,8 @@ class StepLines:
         past = facts["epoch"] - 1 if "epoch" in facts else facts.get("epoch_zero")
         if past is not None and total:  # the steps of an epoch, of which no one says how many there are
             step, total = step + past * total, None
-        told = self._of_facts(self._counted(int(step), form.zero), total, facts, text)
-        self.clock.take(_of_micro_batches(told, facts.get("global_step")))
+        entry = self._entry_of_facts(self._counted(int(step), form.zero), total, facts, text)
+        self.clock.take(_of_micro_batches(entry, facts.get("global_step")))
 
     def _counted(self, step: int, zero: bool | None) -> int:
         """How many steps are done at the one that a line names: one more where the first is step 0."""
@@ -136,7 +188,7 @@ class StepLines:
             self._from_zero = zero = step == 0 if self._from_zero is None else self._from_zero
         return step + zero
 
-    def _of_facts(self, step: int, total: float | None, facts: Mapping[str, float], text: bytes) -> LogEntry:
+    def _entry_of_facts(self, step: int, total: float | None, facts: Mapping[str, float], text: bytes) -> LogEntry:
         clock = clock_of(text)
         seconds = facts.get("seconds")
         if "ms" in facts:
@@ -158,28 +210,21 @@ class StepLines:
             label=label_of(text),
         )
 
-    def _by_dictionary(self, data: bytes) -> None:
-        for line in _lines(data):
-            row = _dictionary(line) if b"{" in line else None
-            told = self._told(row, line) if row is not None else None
-            if told is not None:
-                self.clock.take(replace(told, step=self._counted(told.step, None)))
-
-    def _told(self, row: Mapping[str, object], line: bytes) -> LogEntry | None:
-        told = self._names.told(row, self.hint, label_of(line))
-        if told is None or told.seconds is None and told.elapsed is None and told.micro_s is None:
+    def _entry(self, row: Mapping[str, object], line: bytes) -> LogEntry | None:
+        entry = self._names.entry(row, self.hint, label_of(line))
+        if entry is None or entry.seconds is None and entry.elapsed is None and entry.micro_s is None:
             return None
-        return told
+        return entry
 
     def _by_bars(self, data: bytes) -> None:
         for line in _lines(data):
             if b"/" not in line and b"loss" not in line:
                 continue
-            own = self._bar_told(line)
+            own = self._entry_of_bar(line)
             if own is not None:
                 self.clock.take(own)
                 continue
-            self._see_bar(line)
+            self._note_bar(line)
             row = _dictionary(line) if b"loss" in line and b"{" in line else None
             if self._is_loss(row) and row is not None and self._bar is not None:
                 step, total, elapsed = self._bar
@@ -187,7 +232,7 @@ class StepLines:
                 loss = next(number(row[name]) for name in _KNOWN_LOSSES if name in row)
                 self.clock.take(LogEntry(step, elapsed=elapsed, total=total, loss=loss, label=label_of(line)))
 
-    def _see_bar(self, line: bytes) -> None:
+    def _note_bar(self, line: bytes) -> None:
         """Remember the last bar of the run's own length, or of any where that is not known yet."""
         for found in _BAR.finditer(line):
             step, total = int(found[1]), int(found[2])
@@ -195,7 +240,7 @@ class StepLines:
             if elapsed is not None and 0 < step <= total and self._bars_total in (0, total):
                 self._bar = (step, total, elapsed)
 
-    def _bar_told(self, line: bytes) -> LogEntry | None:
+    def _entry_of_bar(self, line: bytes) -> LogEntry | None:
         """A bar that has a loss of its own; of several epochs the steps are counted through."""
         found = next(reversed(list(_BAR.finditer(line))), None)
         loss = _BAR_LOSS.search(line)
@@ -213,11 +258,10 @@ class StepLines:
             self._epoch_zero = self._epoch_zero or past == 0
             past -= not self._epoch_zero
         whole = of * total if of else None if past else total
-        anew, self._epoch = self._epoch not in (-1, past), past
-        seconds = elapsed / step if anew else None  # of this epoch's steps, whose bar began with it
-        return LogEntry(
-            past * total + step, seconds=seconds, elapsed=elapsed, total=whole, loss=number(loss[1]), anew=anew
-        )
+        restarted, self._epoch = self._epoch not in (-1, past), past
+        seconds = elapsed / step if restarted else None  # of this epoch's steps, whose bar began with it
+        step, lost = past * total + step, number(loss[1])
+        return LogEntry(step, seconds=seconds, elapsed=elapsed, total=whole, loss=lost, restarted=restarted)
 
     @staticmethod
     def _is_loss(row: Mapping[str, object] | None) -> bool:
@@ -228,17 +272,17 @@ _FEW = 4
 _NO_TIME = ("batch", "loss", "micro", "epoch", "epoch_zero", "global_step")
 
 
-def _of_micro_batches(told: LogEntry, done: float | None) -> LogEntry:
+def _of_micro_batches(entry: LogEntry, done: float | None) -> LogEntry:
     """A bar that counts micro-batches, where the steps done are told beside it and are others than its count.
 
     What is printed of the steps is rounded to three digits.
     """
     if done is None:
-        return told
-    if abs(done + 1 - told.step) <= max(1.0, 0.01 * told.step):
-        return told if told.step > _FEW else replace(told, total=None)  # the two cannot differ by much yet
+        return entry
+    if abs(done + 1 - entry.step) <= max(1.0, 0.01 * entry.step):
+        return entry if entry.step > _FEW else replace(entry, total=None)  # the two cannot differ by much yet
     return replace(
-        told, step=int(done) + 1, micro=told.step, micro_s=told.seconds, seconds=None, elapsed=None, total=None
+        entry, step=int(done) + 1, micro=entry.step, micro_s=entry.seconds, seconds=None, elapsed=None, total=None
     )
 
 

@@ -9,25 +9,20 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-
-import numpy as np
 
 from planner.interop import log_names
-from planner.interop.log_records import Rows
+from planner.interop.log_names import BATCH_NAMES, MILLISECONDS_NAMES, TOTAL_NAMES
+from planner.interop.log_records import Rows, count, date_seconds, rows_of
 
 # Of what tells a step elsewhere, what a column of numbers can be; "seconds" alone may be those since the start.
 STEP_NAMES = tuple(
     name for name in log_names.STEP_NAMES if "/max_steps" not in name and not name.startswith("current_")
 )
 SECONDS_NAMES = tuple(name for name in log_names.SECONDS_NAMES if name != "seconds")
-MILLISECONDS_NAMES = log_names.MILLISECONDS_NAMES
 CLOCK_NAMES = (
     "timestamp", "_timestamp", "time", "wall_time", "date", "datetime", "walltime", "_runtime",
     "relative time (process)", "relative time (wall)",
 )  # fmt: skip
-TOTAL_NAMES = log_names.TOTAL_NAMES
-BATCH_NAMES = log_names.BATCH_NAMES
 _LONGEST = 1 << 16  # bytes of a line that is looked at
 _PIPE = re.compile(rb"steps: {0,8}(\d{1,15}) [^\n]{0,200}?iter time \(s\): {0,8}(\d{1,9}\.\d{1,9})[ ,]")
 _RATE = re.compile(
@@ -52,9 +47,7 @@ class LogTable:
 
     def rows(self, data: bytes, *, whole: bool = True) -> Rows:
         """The rows of some whole lines; with `whole` false a last line without its end is left out unless it parses."""
-        iteration: list[int] = []
-        seconds: list[float] = []
-        wall: list[float] = []
+        rows: list[tuple[int, float, float]] = []
         total = batch = None
         for row in self._mappings(data, whole):
             self.seen = True
@@ -68,20 +61,12 @@ class LogTable:
             if math.isfinite(clock):
                 self._clock = clock
             advanced, self._step = int(number) > self._step, int(number)
-            if step_s is None or not advanced and iteration and iteration[-1] == int(number):
+            if step_s is None or not advanced and rows and rows[-1][0] == int(number):
                 continue
-            iteration.append(int(number))
-            seconds.append(step_s)
-            wall.append(clock)
+            rows.append((int(number), step_s, clock))
             total = _number(self._get(row, "total", TOTAL_NAMES)) or total
             batch = _number(self._get(row, "batch", BATCH_NAMES)) or batch
-        return Rows(
-            np.array(iteration, dtype=np.int64),
-            np.array(seconds, dtype=np.float64),
-            np.array(wall, dtype=np.float64),
-            int(total) if total and 0 < total < 1e15 else None,
-            int(batch) if batch and 0 < batch < 1e9 else None,
-        )
+        return rows_of(rows, total=count(total, 1e15), batch=count(batch, 1e9))
 
     def _seconds(self, row: Mapping[str, object], number: int, clock: float) -> float | None:
         """Seconds of a step: a column that tells it, or the time since the row before."""
@@ -191,11 +176,7 @@ class DeepSpeedLines:
             if step != self._step and 0 < seconds < 1e7:
                 rows.append((step, seconds, clock))
             self._step, self._clock = step, clock
-        return Rows(
-            np.array([r[0] for r in rows], dtype=np.int64),
-            np.array([r[1] for r in rows], dtype=np.float64),
-            np.array([r[2] for r in rows], dtype=np.float64),
-        )
+        return rows_of(rows)
 
     def _kind_of(self, data: bytes) -> str:
         if b"iter time (s)" in data and _PIPE.search(data):
@@ -214,13 +195,13 @@ class DeepSpeedLines:
                 yield int(found[1]), self.batch / rate if rate > 0 else math.nan, _line_time(data, found.start())
         elif self.kind == "clock":
             for found in _STEP.finditer(data):
-                step, clock = int(found[2]), _moment(found[1].decode())
+                step, clock = int(found[2]), date_seconds(found[1].decode())
                 yield step, (clock - self._clock) / (step - self._step) if step > self._step else math.nan, clock
 
 
 def _line_time(data: bytes, at: int) -> float:
     found = _TIME.search(data, max(data.rfind(b"\n", 0, at) + 1, at - 512), at)
-    return float("nan") if found is None else _moment(found[0].decode())
+    return float("nan") if found is None else date_seconds(found[0].decode())
 
 
 def _json_object(line: bytes) -> Mapping[str, object] | None:
@@ -235,27 +216,17 @@ def _json_object(line: bytes) -> Mapping[str, object] | None:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or value is None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    if isinstance(value, int | float | str):
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            return None
-        return number if math.isfinite(number) else None
-    return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _clock(value: object) -> float:
     number = _number(value)
     if number is not None:
         return number / 1e3 if number > 1e11 else number  # milliseconds since 1970
-    return _moment(value) if isinstance(value, str) else float("nan")
-
-
-def _moment(text: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return float("nan")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return date_seconds(value) if isinstance(value, str) else float("nan")

@@ -6,23 +6,20 @@ Names and defaults are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from planner.interop.assumptions import fields_of
 from planner.interop.config_datasets import indexed_data, named_index
 from planner.interop.files import config_text, shown, whole
-from planner.interop.imported import Imported, Taken, data_given, model_taken
+from planner.interop.imported import Imported, Stated, Taken, model_taken
 from planner.interop.key_kinds import Kinds, sort_keys
-from planner.interop.megatron_arguments import Arguments, read_arguments
+from planner.interop.megatron_arguments import DECIDING, Arguments, option_kinds, read_arguments
 from planner.interop.megatron_assumptions import MEGATRON
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
-from planner.interop.megatron_forks import told_as_megatrons, zero_of
-from planner.interop.megatron_keys import DECIDING, option_kinds
+from planner.interop.megatron_forks import rename_fork_options, zero_of
 from planner.interop.megatron_length import megatron_training, samples_needed
 from planner.interop.megatron_model import megatron_model
 from planner.interop.megatron_stages import UNEVEN, uneven_stages, warn_of_stages
-from planner.interop.shell_files import sourced
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.words import say
@@ -35,20 +32,12 @@ VIRTUAL = (
     "num-virtual-stages-per-pipeline-rank",
     "num-layers-per-virtual-pipeline-stage",
 )
+# What stands before the name of a file beside the script: $(dirname "$0")/, ${BASH_SOURCE%/*}/, $HERE/.
+_HERE = re.compile(r"^(?:\$\w+|.*[)}`])/")
 
 
-def import_megatron(
-    path: Path,
-    *,
-    gpus: int | None = None,
-    vocab: int | None = None,
-    samples: int | None = None,
-    tokens: int | None = None,
-    arguments: Sequence[str] = (),
-) -> Imported:
+def import_megatron(path: Path, stated: Stated) -> Imported:
     """A scenario from the arguments in a shell script (or a file that holds nothing but the arguments).
-
-    Parameters are those of `import_neox`.
 
     Raises
     ------
@@ -57,42 +46,49 @@ def import_megatron(
     """
     name = shown(path.name, 80)
     try:
-        read = read_arguments(config_text(path), path.name, arguments, lambda file: sourced(path, file))
-        told_as_megatrons(read)
-        return imported_arguments(read, path, gpus, vocab, samples, tokens, option_kinds())
+        read = read_arguments(config_text(path), path.name, stated.arguments, lambda file: _sourced(path, file))
+        rename_fork_options(read)
+        return imported_arguments(read, path, stated, option_kinds())
     except PlannerError as error:
         said = error.args[0]
         known = name in said or str(path) in said
         raise PlannerError(said if known else say("reading.at", file=name, what=said)) from None
 
 
-def imported_arguments(
-    read: Arguments,
-    path: Path,
-    gpus: int | None,
-    vocab: int | None,
-    samples: int | None,
-    tokens: int | None,
-    kinds: Kinds,
-) -> Imported:
+def _sourced(script: Path, file: str) -> str | None:
+    """The text of a file in the script's folder or below it; None for others and for what cannot be read."""
+    name = _HERE.sub("", file)
+    parts = Path(name).parts if name and "\0" not in name else ()
+    if not parts or "$" in name or ".." in parts or parts[0] in ("/", "~"):
+        return None
+    for place in (script.parent / name, script.parent / parts[-1]):
+        try:
+            if place.is_file() and place.resolve() != script.resolve():
+                return config_text(place)
+        except (OSError, PlannerError):
+            continue
+    return None
+
+
+def imported_arguments(read: Arguments, path: Path, stated: Stated, kinds: Kinds) -> Imported:
     """A scenario from arguments, wherever they were read; parameters and errors as of `import_megatron`."""
-    model, origins = megatron_model(read, path.stem, vocab)
-    world = _world(read, gpus)
+    model, origins = megatron_model(read, path.stem, stated.vocab)
+    world = _world(read, stated.gpus)
     taken = [Taken("name", shown(path.stem, 80), ""), *model_taken(model, origins, "Megatron-LM's own")]
     layout = _layout(read, model, world)
     batch = next((row.value for row in layout if row.key == "training.global_batch"), None)
-    taken += _data(read, samples, tokens, batch)
+    taken += _data(read, stated.data, batch)
     taken += megatron_training(read, batch)
     taken += megatron_conditions(read, model)
     taken += layout
-    said = sort_keys(dict.fromkeys(read.values, read.name), read.used, kinds)
+    others = sort_keys(dict.fromkeys(read.values, read.name), read.used, kinds)
     return Imported(
         tool="megatron",
         files=(path.name,),
         model=model,
         taken=tuple(taken),
-        unused=said.unused,
-        warnings=(*said.warnings, *_undecided(read)),
+        unused=others.unused,
+        warnings=(*others.warnings, *_undecided(read)),
         remarks=tuple(dict.fromkeys(read.remarks)),
         extras={"world": world},
     )
@@ -105,8 +101,8 @@ def _undecided(a: Arguments) -> list[str]:
         names = sorted(n for n in a.used | set(DECIDING) if a.values.get(n) != other.get(n))
         return [*(f"--{name}" for name in names[:4]), *(["…"] if len(names) > 4 else [])]
 
-    said: list[str] = [say("reading.at", file=a.name, what=sentence) for sentence in (*a.unsaid, *a.left_open)]
-    if a.doubts is not None and (names := differing(a.doubts)):
+    said: list[str] = [say("reading.at", file=a.name, what=sentence) for sentence in (*a.uncertain, *a.left_open)]
+    if a.other_branch is not None and (names := differing(a.other_branch)):
         said.append(say("megatron.condition", file=a.name, options=names))
     others = [names for other in a.runs if (names := differing(other))]
     if others:
@@ -130,7 +126,13 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
         a.remarks.append(say("megatron.ulysses"))
     if a.flag("no-pipeline-parallel"):
         pp = 1
-    _expert_tensor(a, tp)
+    # Planner keeps an expert whole (1); Megatron-LM splits it as the rest of the model unless told
+    stated = a.values.get("expert-tensor-parallel-size")
+    if stated == ["1"]:
+        a.used.add("expert-tensor-parallel-size")
+    elif tp > 1 and a.values.get("num-experts") and stated in (None, [str(tp)]):
+        a.used.add("expert-tensor-parallel-size")
+        a.remarks.append(say("megatron.experts_split", tp=tp))
     micro = a.number(LAYOUT["micro_batch"].key)
     if model.heads % tp:
         raise PlannerError(say("megatron.heads_by_tp", heads=model.heads, tp=tp))
@@ -168,16 +170,6 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
         rows += share_recomputed(a, model.layers, pp * vpp)
     a.used |= {"recompute-method", "recompute-num-layers"}
     return [*rows, *group_of(a, None if world is None else world // (tp * pp))]
-
-
-def _expert_tensor(a: Arguments, tp: int) -> None:
-    """Planner keeps an expert whole (1); Megatron-LM splits it as the rest of the model unless told."""
-    stated = a.values.get("expert-tensor-parallel-size")
-    if stated == ["1"]:
-        a.used.add("expert-tensor-parallel-size")
-    elif tp > 1 and a.values.get("num-experts") and stated in (None, [str(tp)]):
-        a.used.add("expert-tensor-parallel-size")
-        a.remarks.append(say("megatron.experts_split", tp=tp))
 
 
 def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
@@ -235,10 +227,10 @@ def _recompute(a: Arguments) -> tuple[str, str]:
     return "none", a.origin("recompute-granularity")
 
 
-def _data(a: Arguments, samples: int | None, tokens: int | None, batch: int | None) -> list[Taken]:
+def _data(a: Arguments, given: Taken | None, batch: int | None) -> list[Taken]:
     seq = a.number("seq-length")
     length = Taken("data.seq_length", seq, a.origin("seq-length"))
-    if (given := data_given(samples, tokens)) is not None:
+    if given is not None:
         return [given, length]
     paths = a.values.get("data-path") or a.values.get("train-data-path") or []
     a.used |= {"data-path", "train-data-path"} & set(a.values)

@@ -8,16 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 
 from planner.interop.files import shown, whole
-from planner.interop.key_kinds import table_of_keys
+from planner.interop.key_kinds import Kinds, by_name, table_of_keys
 from planner.interop.megatron_launch import Launch, launch_of, slurm_environment
 from planner.interop.shell import Script, read_script
 from planner.interop.shell_words import unresolved
 from planner.units import PlannerError
 from planner.words import say
 
-ALIASES: Mapping[str, str] = table_of_keys("megatron")["aliases"]  # names of other years and forks
+_TABLE = table_of_keys("megatron")
+ALIASES: Mapping[str, str] = _TABLE["aliases"]  # names of other years and forks
+#: Options that decide what is trained, how it is laid out, what memory holds or how long it runs, and are not read.
+DECIDING = by_name(_TABLE["deciding"])
 _PYTHONS_NUMBER = re.compile(r"(?:--[\w-]+=)?-?\d{1,15}(?:_\d{1,15}){1,8}")  # 300_000_000
 GROUPED = ("num-attention-heads-kv", "num-key-value-heads", "n-head-kv")  # forks whose groups need no switch
 NO_DECODERS = re.compile(
@@ -37,25 +42,26 @@ ACTIVATES = re.compile(
 # Files that may set anew what a script assigned before; others (BigScience's start-prod) set up a cluster's account.
 SETS = re.compile(r"\.(?:sh|bash|conf|cfg|env|inc|args)$|conf|param|arg|model|hyper|setting", re.IGNORECASE)
 # Programs of other tools, by the codes of what these are and what to import of them.
-OTHERS = {
-    "deepy.py": "other_tools.neox",
-    "llamafactory-cli": "other_tools.llama_factory",
-    "axolotl": "other_tools.axolotl",
-    "axolotl.cli.train": "other_tools.axolotl",
-    "swift": "other_tools.swift",
-    "recipe.py": "other_tools.megatron_bridge",
-    "torchtitan.train": "other_tools.torchtitan",
-    "run_train.py": "other_tools.nanotron",
-    "maxtext": "other_tools.maxtext",
-    "run_clm.py": "other_tools.trainer",
-    "accelerate": "other_tools.accelerate",
-}
+OTHERS: Mapping[str, str] = _TABLE["others"]
 
 
 #: Options that are read and whose words decide nothing by themselves: files, and what a vocabulary's size is known by.
 PATHS = frozenset(
     {"data-path", "train-data-path", "split", "deepspeed-config", "tokenizer-type", "vocab-file", "merge-file"}
 )
+
+
+@cache
+def known_options() -> frozenset[str]:
+    """All names that Megatron-LM or a fork of it has or had (megatron_options.txt says which, and its sources)."""
+    text = files("planner.interop").joinpath("megatron_options.txt").read_text(encoding="utf-8")
+    elsewhere: frozenset[str] = _TABLE["elsewhere"]
+    return elsewhere | {line.split()[0] for line in text.splitlines() if line and not line.startswith("#")}
+
+
+def option_kinds(tool: str = "Megatron-LM", prefix: str = "--") -> Kinds:
+    """The kinds of a tool's options beside those that are read, which have Megatron-LM's names."""
+    return Kinds(tool, known_options(), DECIDING, prefix)
 
 
 @dataclass
@@ -66,12 +72,12 @@ class Arguments:
     values: dict[str, list[str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     remarks: list[str] = field(default_factory=list)
-    unsaid: list[str] = field(default_factory=list)  # what the script leaves open and the answer turns on: warnings
+    uncertain: list[str] = field(default_factory=list)  # what the script leaves open and the answer turns on: warnings
     entry: str = ""  # the program: pretrain_gpt.py
     underscored: bool = False  # written --num_layers, which of Megatron-LM's forks epfLLM's alone takes
     launch: Launch = field(default_factory=Launch)
     files: dict[str, str] = field(default_factory=dict)  # what the script writes: ds_config.json
-    doubts: dict[str, list[str]] | None = None  # the values where the conditions that nobody knows go the other way
+    other_branch: dict[str, list[str]] | None = None  # values where conditions that nobody knows go the other way
     runs: list[dict[str, list[str]]] = field(default_factory=list)  # values of the script's other runs
     script: str = ""  # the text itself
     unread: list[str] = field(default_factory=list)  # files that it reads and that are not at hand
@@ -136,12 +142,12 @@ class Arguments:
 
 
 def read_arguments(
-    text: str, name: str, given: Sequence[str] = (), beside: Callable[[str], str | None] = lambda _: None
+    text: str, name: str, given: Sequence[str] = (), read_file: Callable[[str], str | None] = lambda _: None
 ) -> Arguments:
     """The arguments of the command that has most of them, and what launches it.
 
-    Where only running the script would tell which way a condition goes, the first way is taken, and `doubts` holds
-    what the arguments are the other way. `beside` is that of `read_script`.
+    Where only running the script would tell which way a condition goes, the first way is taken, and `other_branch`
+    holds what the arguments are the other way. `read_file` is that of `read_script`.
 
     Raises
     ------
@@ -150,26 +156,22 @@ def read_arguments(
     """
     shortened = shown(name, 80)
     environment = slurm_environment(text)
-    script = read_script(text, shortened, given, environment=environment, beside=beside)
+    script = read_script(text, shortened, given, environment=environment, read_file=read_file)
     found, others = _chosen(script, shortened, environment)
     if script.unsure:
-        other = read_script(text, shortened, given, environment=environment, assume=False, beside=beside)
+        other = read_script(text, shortened, given, environment=environment, assume=False, read_file=read_file)
         try:
-            found.doubts = _chosen(other, shortened, environment)[0].values
+            found.other_branch = _chosen(other, shortened, environment)[0].values
         except PlannerError:  # that way it starts nothing
-            found.doubts = None
+            found.other_branch = None
     found.runs = [other for other in others if other != found.values]
     found.script = text
-    _say_unread(found, script)
-    return found
-
-
-def _say_unread(found: Arguments, script: Script) -> None:
-    """Which files the script reads that are not at hand: a warning where they may set what was read, else a remark."""
+    # Files that are not at hand: a warning where they may set what was read, else a remark.
     found.unread = [file for file in script.unread if not ACTIVATES.search(file)]
     for file in found.unread:
         said = say("megatron_arguments.unread", file=shown(file))
-        (found.unsaid if script.unread[file] and SETS.search(file) else found.remarks).append(said)
+        (found.uncertain if script.unread[file] and SETS.search(file) else found.remarks).append(said)
+    return found
 
 
 def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[Arguments, list[dict[str, list[str]]]]:
@@ -181,7 +183,8 @@ def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[
         texts = [word for line in script.commands for word in line if " " in word and "--" in word]
         inner = [read_script(word, name, environment=environment).commands for word in texts[:20]]
         commands = [line for lines in inner for line in lines if _trains(line)]
-    words = max(commands or [line for line in kept if _trains(line)], key=_options, default=[])
+    candidates = commands or [line for line in kept if _trains(line)]
+    words = max(candidates, key=lambda line: sum(word.startswith("--") for word in line), default=[])
     if not words:
         raise PlannerError(say("megatron_arguments.no_command", name=name, instead=_instead(script)))
     entry = _entry(words)
@@ -199,13 +202,9 @@ def _instead(script: Script) -> str:
     started = {word.rsplit("/", 1)[-1] for line in script.commands for word in line}
     tool = next((tool for program, tool in OTHERS.items() if program in started), "")
     if tool:
-        return say("megatron_arguments.starts", tool=say(tool))
+        return say("megatron_arguments.starts", tool=say(f"other_tools.{tool}"))
     scripts = sorted(word for word in started if re.fullmatch(r"[\w.-]+\.(?:sh|bash|sbatch|slurm)", word))
     return say("megatron_arguments.starts_script", script=shown(scripts[0])) if scripts else ""
-
-
-def _options(words: list[str]) -> int:
-    return sum(word.startswith("--") for word in words)
 
 
 def _trains(words: list[str]) -> bool:

@@ -6,42 +6,24 @@ megatron/core/transformer/transformer_config.py, megatron/core/optimizer, megatr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from planner.interop.assumptions import Assumption, gradients_of, modules_of, unknown_modules
+from planner.interop.assumptions import Assumption, gradients_of, modules_of, unknown_modules, with_experts
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
-from planner.interop.megatron_conditions import (
-    attention_backend,
-    fusion_arguments,
-    instances,
-    layers_recomputed,
-    overlap_arguments,
-    pipeline_layout,
-)
+from planner.interop.key_kinds import table_of_keys
 from planner.interop.megatron_fields import balanced_by_bias
+from planner.results.plan import Layout
+from planner.spec.model import ModelSpec
 from planner.words import say
 
 #: `--optimizer` and what else keeps the states that planner counts.
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "adamw": {},
-    "adamw-bf16": {"use-precision-aware-optimizer": True, "exp-avg-dtype": "bf16", "exp-avg-sq-dtype": "bf16"},
-    "muon": {"optimizer": "muon"},
-    "lion": {"optimizer": "lion"},
-    "sgd-momentum": {"optimizer": "sgd", "sgd-momentum": 0.9},
-}
+OPTIMIZERS: Mapping[str, Mapping[str, Any]] = table_of_keys("megatron")["optimizers"]
 #: What a vendor's recipe switches on (columns of catalogs/recipes), as arguments.
-GRAPHS: dict[str, dict[str, Any]] = {
-    "full": {"cuda-graph-impl": "full_iteration", "no-check-for-nan-in-loss-and-grad": True},
-    "router": {"cuda-graph-impl": "transformer_engine", "cuda-graph-modules": ["moe_router", "moe_preprocess"]},
-    "attention": {"cuda-graph-impl": "transformer_engine", "cuda-graph-modules": ["attn"]},
-    "attention+router": {
-        "cuda-graph-impl": "transformer_engine",
-        "cuda-graph-modules": ["attn", "moe_router", "moe_preprocess"],
-    },
-}
+GRAPHS: Mapping[str, Mapping[str, Any]] = table_of_keys("megatron")["graphs"]
+ATTENTION: dict[bool | int, str] = {2: "flash", 3: "fused", True: "auto", False: "unfused"}  # --attention-backend
 FLEXIBLE = ("deepep", "hybridep")
 #: Weights of the balancing loss: Switch Transformer's (Fedus et al. 2022), and beside a bias of the router's own
 #: DeepSeek-V3's (arXiv:2412.19437, section 4.2). Megatron-LM's default is none, under which experts go uneven.
@@ -58,14 +40,20 @@ def _uneven(export: Export) -> str | None:
     return pipeline_layout(model.layers, stages, model.mtp_layers)
 
 
+def pipeline_layout(layers: int, stages: int, mtp_layers: int = 0) -> str:
+    """`--pipeline-model-parallel-layout` of stages that differ by one layer at most: `E,t*6|t*6|t*5,L`."""
+    each, more = divmod(layers, stages)
+    parts = [f"t*{each + (stage < more)}" if each + (stage < more) else "" for stage in range(stages)]
+    last = ",".join([p for p in [parts[-1]] if p] + ["m"] * mtp_layers + ["L"])
+    if stages == 1:
+        return f"E,{last}"
+    return "|".join([",".join(p for p in ("E", parts[0]) if p), *parts[1:-1], last])
+
+
 def _virtual(export: Export) -> int | None:
     layout = export.plan.layout
     even = export.model.layers % (layout.pp * layout.vpp) == 0
     return layout.vpp if even and layout.vpp > 1 else None
-
-
-def _with_experts(value: Callable[[Export], Any]) -> Callable[[Export], Any]:
-    return lambda export: value(export) if export.model.moe is not None else None
 
 
 def _fsdp(export: Export) -> bool:
@@ -79,7 +67,9 @@ def _sharding(export: Export) -> dict[str, Any]:
         values["use-megatron-fsdp"] = True
         values["ckpt-format"] = "fsdp_dtensor"  # the one that its FSDP can write
         values["data-parallel-sharding-strategy"] = {2: "optim_grads", 3: "optim_grads_params"}[layout.zero_stage]
-    return {**values, "num-distributed-optimizer-instances": instances(export.plan.conditions, layout)}
+    group, ranks = conditions_of(export).shard_group, layout.dp * layout.cp
+    several = ranks // group if group and group < ranks and ranks % group == 0 else None
+    return {**values, "num-distributed-optimizer-instances": several}
 
 
 def _sharding_lacking(export: Export) -> str:
@@ -141,6 +131,13 @@ def _offload_lacking(export: Export) -> str:
     return say("megatron_assumptions.no_host_optimizer", optimizer=conditions_of(export).optimizer)
 
 
+def layers_recomputed(share: float, layout: Layout, model: ModelSpec) -> tuple[int, float]:
+    """Layers of each stage that `block` recomputes for a share of all, and the share that these are."""
+    stages = layout.pp * layout.vpp
+    number = max(1, round(share * model.layers / stages))
+    return number, number * stages / model.layers
+
+
 def _recompute(export: Export) -> dict[str, Any]:
     layout = export.plan.layout
     if layout.recompute == "selective":
@@ -172,14 +169,28 @@ def _recompute_lacking(export: Export) -> str:
     )
 
 
+def _reductions(export: Export) -> dict[str, bool]:
+    """Reductions behind the backward pass: as the plan has them, else wherever the optimizer is sharded."""
+    sharded, stated = export.plan.layout.zero_stage >= 1, conditions_of(export).comm_overlap
+    overlap = sharded if stated is None else stated
+    return {"overlap-grad-reduce": overlap, "overlap-param-gather": overlap and sharded}
+
+
+def _attention_backend(export: Export) -> str:
+    stated = conditions_of(export)
+    return ATTENTION[stated.flash_generation or stated.flash_attention]
+
+
+def _unfused(export: Export) -> dict[str, bool]:
+    """What switches fused kernels off, in a plan without them."""
+    activation = "no-bias-swiglu-fusion" if export.model.gated_mlp else "no-bias-gelu-fusion"
+    return {} if conditions_of(export).fused_or_compile else {activation: True, "no-bias-dropout-fusion": True}
+
+
 def _attention_lacking(export: Export) -> str:
     if conditions_of(export).recipe.get("fp8_attention") != "yes":
         return ""
     return say("megatron_assumptions.no_fp8_attention")
-
-
-def _balancing(export: Export) -> float:
-    return BESIDE_A_BIAS if balanced_by_bias(export) else BALANCING
 
 
 def _flexible(export: Export) -> str | None:
@@ -204,7 +215,7 @@ def _graphs_lacking(export: Export) -> str:
 
 
 BOTH = "memory, time"
-MEGATRON = tuple(replace(row, spelt="--") for row in (
+MEGATRON = tuple(replace(row, prefix="--") for row in (
     Assumption(
         "layout", "megatron_assumptions.layout", BOTH,
         (
@@ -218,8 +229,8 @@ MEGATRON = tuple(replace(row, spelt="--") for row in (
     Assumption("batch", "assumptions.batch_and_step", BOTH,
                (Field("micro-batch-size", "layout.micro_batch"), Field("global-batch-size", "training.global_batch"))),
     Assumption("expert ranks", "megatron_assumptions.expert_ranks", BOTH,
-               (Field("expert-model-parallel-size", "layout.ep", 1, _with_experts(lambda e: e.plan.layout.ep)),
-                Field("expert-tensor-parallel-size", write=_with_experts(lambda _: 1))),
+               (Field("expert-model-parallel-size", "layout.ep", 1, with_experts(lambda e: e.plan.layout.ep)),
+                Field("expert-tensor-parallel-size", write=with_experts(lambda _: 1))),
                "megatron_assumptions.expert_ranks_otherwise"),
     Assumption("sequence parallel", "assumptions.divided_by_tp", BOTH,
                (Field("sequence-parallel", "layout.sequence_parallel"),)),
@@ -238,7 +249,7 @@ MEGATRON = tuple(replace(row, spelt="--") for row in (
                "megatron_assumptions.gradients_otherwise", lacking=_gradients_lacking),
     Assumption("reductions", "assumptions.reductions_measured",
                "time", ("overlap-grad-reduce", "overlap-param-gather"), "megatron_assumptions.reductions_otherwise",
-               lambda e: overlap_arguments(e.plan.conditions, e.plan.layout.zero_stage)),
+               _reductions),
     Assumption("optimizer", "megatron_assumptions.optimizer",
                BOTH, ("optimizer", "sgd-momentum", "use-precision-aware-optimizer", "exp-avg-dtype",
                       "exp-avg-sq-dtype"),
@@ -252,29 +263,30 @@ MEGATRON = tuple(replace(row, spelt="--") for row in (
                BOTH, ("recompute-granularity", "recompute-modules", "recompute-method", "recompute-num-layers"),
                "megatron_assumptions.recompute_otherwise", _recompute, _recompute_lacking),
     Assumption("attention", "megatron_assumptions.attention", BOTH,
-               (Field("attention-backend", write=lambda e: attention_backend(e.plan.conditions)),),
+               (Field("attention-backend", write=_attention_backend),),
                "megatron_assumptions.attention_otherwise", lacking=_attention_lacking),
     Assumption("fused kernels", "megatron_assumptions.fused_kernels", BOTH,
                ("no-bias-swiglu-fusion", "no-bias-gelu-fusion", "no-bias-dropout-fusion"), "assumptions.fused",
-               lambda e: fusion_arguments(e.plan.conditions, e.model)),
+               _unfused),
     Assumption("dropout", "assumptions.no_masks", "memory",
                (Field("attention-dropout", write=0.0), Field("hidden-dropout", write=0.0)),
                "megatron_assumptions.dropout_otherwise"),
     Assumption("loss", "assumptions.loss_in_place", BOTH, (), "megatron_assumptions.loss_otherwise"),
     Assumption("routing", "megatron_assumptions.routing", BOTH,
-               (Field("moe-grouped-gemm", write=_with_experts(lambda _: True)),
-                Field("moe-router-load-balancing-type", write=_with_experts(lambda _: "aux_loss")),
-                Field("moe-aux-loss-coeff", write=_with_experts(_balancing)),
+               (Field("moe-grouped-gemm", write=with_experts(lambda _: True)),
+                Field("moe-router-load-balancing-type", write=with_experts(lambda _: "aux_loss")),
+                Field("moe-aux-loss-coeff",
+                      write=with_experts(lambda e: BESIDE_A_BIAS if balanced_by_bias(e) else BALANCING)),
                 Field("use-transformer-engine-op-fuser",
-                      write=_with_experts(lambda e: conditions_of(e).recipe.get("fused_experts") == "yes"))),
+                      write=with_experts(lambda e: conditions_of(e).recipe.get("fused_experts") == "yes"))),
                "megatron_assumptions.routing_otherwise"),
     Assumption("expert exchange", "megatron_assumptions.expert_exchange", "time",
                (Field("moe-token-dispatcher-type",
-                      write=_with_experts(lambda e: "flex" if _flexible(e) else "alltoall")),
-                Field("moe-flex-dispatcher-backend", write=_with_experts(_flexible)),
-                Field("moe-router-dtype", write=_with_experts(lambda e: "fp32" if _flexible(e) else None)),
+                      write=with_experts(lambda e: "flex" if _flexible(e) else "alltoall")),
+                Field("moe-flex-dispatcher-backend", write=with_experts(_flexible)),
+                Field("moe-router-dtype", write=with_experts(lambda e: "fp32" if _flexible(e) else None)),
                 Field("overlap-moe-expert-parallel-comm",
-                      write=_with_experts(lambda e: conditions_of(e).recipe.get("overlap") == "yes"))),
+                      write=with_experts(lambda e: conditions_of(e).recipe.get("overlap") == "yes"))),
                "megatron_assumptions.expert_exchange_otherwise", lacking=_exchange_lacking),
     Assumption("CUDA graphs", "megatron_assumptions.cuda_graphs", "time",
                ("cuda-graph-impl", "cuda-graph-modules", "no-check-for-nan-in-loss-and-grad"),

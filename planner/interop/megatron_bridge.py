@@ -6,17 +6,15 @@ Its fields are told as the arguments of Megatron-LM that they stand for, and rea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from planner.interop.files import read_yaml, shown
-from planner.interop.imported import Imported
-from planner.interop.key_kinds import Kinds
+from planner.interop.imported import Imported, Stated
 from planner.interop.megatron import imported_arguments
-from planner.interop.megatron_arguments import Arguments
+from planner.interop.megatron_arguments import DECIDING, Arguments, option_kinds
 from planner.interop.megatron_bridge_fields import HOME, RENAMED, SWITCHED_OFF
-from planner.interop.megatron_keys import DECIDING, known_options
 from planner.units import PlannerError
 from planner.words import say
 
@@ -63,14 +61,7 @@ class BridgeFields(Arguments):
         return ", ".join(map(said, names))
 
 
-def import_megatron_bridge(
-    path: Path,
-    *,
-    gpus: int | None = None,
-    vocab: int | None = None,
-    samples: int | None = None,
-    tokens: int | None = None,
-) -> Imported:
+def import_megatron_bridge(path: Path, stated: Stated) -> Imported:
     """A scenario from a configuration of Megatron-Bridge. Parameters and errors: those of `import_megatron`."""
     document = read_yaml(path).values
     sections = {str(name): part for name, part in document.items() if isinstance(part, Mapping)}
@@ -88,12 +79,8 @@ def import_megatron_bridge(
         read.values["max-position-embeddings"] = read.values["seq-length"]  # the provider's table is as long
     if "num-query-groups" in read.values:
         read.values["group-query-attention"] = []
-    kinds = Kinds("Megatron-Bridge", known_options(), DECIDING)
-    found = imported_arguments(read, path, gpus, vocab, samples, tokens, kinds)
-    return Imported(
-        "megatron-bridge", found.files, found.model, found.taken, found.unused, found.remarks, found.missing,
-        found.extras, found.warnings,
-    )  # fmt: skip
+    found = imported_arguments(read, path, stated, option_kinds("Megatron-Bridge", ""))
+    return replace(found, tool="megatron-bridge")
 
 
 def _take(read: BridgeFields, path: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""How Megatron-LM's arguments set a run up beside its layout: attention, fused kernels, overlap; and back.
+"""How Megatron-LM's arguments set a run up beside its layout: attention, fused kernels, overlap.
 
 Names and defaults are those of Megatron-LM's megatron/training/arguments.py.
 """
@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from planner.interop.imported import Taken
 from planner.interop.megatron_arguments import Arguments
-from planner.results.plan import Layout, RunConditions
 from planner.spec.model import ModelSpec
 from planner.words import say
 
 #: What `--attention-backend` says of the kernels: a generation, whether they are flash kernels at all, or nothing.
 BACKENDS: dict[str, bool | int] = {"flash": 2, "fused": 3, "auto": True, "unfused": False, "local": False}
-WRITTEN: dict[bool | int, str] = {2: "flash", 3: "fused", True: "auto", False: "unfused"}
 #: Fused kernels that are on unless switched off; `persist-layer-norm` is one of two such norms.
 ALSO_READ = (
     "no-bias-dropout-fusion", "no-rope-fusion", "no-gradient-accumulation-fusion", "no-persist-layer-norm",
@@ -73,49 +71,3 @@ def group_of(a: Arguments, ranks: int | None) -> list[Taken]:
     if instances == 1 or ranks is None or ranks % instances:
         return []
     return [Taken("layout.shard_group", ranks // instances, a.origin("num-distributed-optimizer-instances"))]
-
-
-def attention_backend(conditions: RunConditions | None) -> str:
-    """`--attention-backend` of a plan."""
-    if conditions is None:
-        return "auto"
-    return WRITTEN[conditions.flash_generation or conditions.flash_attention]
-
-
-def fusion_arguments(conditions: RunConditions | None, model: ModelSpec) -> dict[str, bool]:
-    """What switches fused kernels off, in a plan without them."""
-    if conditions is None or conditions.fused_or_compile:
-        return {}
-    activation = "no-bias-swiglu-fusion" if model.gated_mlp else "no-bias-gelu-fusion"
-    return {activation: True, "no-bias-dropout-fusion": True}
-
-
-def overlap_arguments(conditions: RunConditions | None, zero_stage: int) -> dict[str, bool]:
-    """Reductions behind the backward pass: as the plan has them, else wherever the optimizer is sharded."""
-    stated = conditions.comm_overlap if conditions is not None else None
-    overlap = zero_stage >= 1 if stated is None else stated
-    return {"overlap-grad-reduce": overlap, "overlap-param-gather": overlap and zero_stage >= 1}
-
-
-def layers_recomputed(share: float, layout: Layout, model: ModelSpec) -> tuple[int, float]:
-    """Layers of each stage that `block` recomputes for a share of all, and the share that these are."""
-    stages = layout.pp * layout.vpp
-    number = max(1, round(share * model.layers / stages))
-    return number, number * stages / model.layers
-
-
-def instances(conditions: RunConditions | None, layout: Layout) -> int | None:
-    """`--num-distributed-optimizer-instances` of a plan whose states are sharded over a part of the ranks."""
-    group = conditions.shard_group if conditions is not None else None
-    ranks = layout.dp * layout.cp
-    return ranks // group if group and group < ranks and ranks % group == 0 else None
-
-
-def pipeline_layout(layers: int, stages: int, mtp_layers: int = 0) -> str:
-    """`--pipeline-model-parallel-layout` of stages that differ by one layer at most: `E,t*6|t*6|t*5,L`."""
-    each, more = divmod(layers, stages)
-    parts = [f"t*{each + (stage < more)}" if each + (stage < more) else "" for stage in range(stages)]
-    last = ",".join([p for p in [parts[-1]] if p] + ["m"] * mtp_layers + ["L"])
-    if stages == 1:
-        return f"E,{last}"
-    return "|".join([",".join(p for p in ("E", parts[0]) if p), *parts[1:-1], last])

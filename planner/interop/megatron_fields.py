@@ -22,17 +22,14 @@ def _groups(export: Export) -> int | None:
     return export.model.kv_heads if export.model.kv_heads != export.model.heads else None
 
 
+def longest(export: Export) -> int:
+    """The most positions that the model has or the run takes."""
+    return max(export.plan.seq_length, export.model.max_seq_length or 0, export.model.learned_positions)
+
+
 def _head_dim(export: Export) -> int | None:
     model = export.model
     return model.head_dim if model.head_dim * model.heads != model.hidden and model.mla is None else None
-
-
-def _positions(export: Export) -> str:
-    return "learned_absolute" if export.model.learned_positions else export.model.position_embedding or "rope"
-
-
-def _longest(export: Export) -> int:
-    return max(export.plan.seq_length, export.model.max_seq_length or 0, export.model.learned_positions)
 
 
 def _window(export: Export) -> str | None:
@@ -70,15 +67,15 @@ MODEL = (
     Field("ffn-hidden-size", "model.ffn"),
     Field("num-attention-heads", "model.heads"),
     Field("group-query-attention", write=lambda e: e.model.kv_heads != e.model.heads),
-    Field(
-        "num-query-groups",
-        "model.kv_heads",
-        write=lambda e: e.model.kv_heads if e.model.kv_heads != e.model.heads else None,
-    ),
+    Field("num-query-groups", "model.kv_heads", write=_groups),
     Field("kv-channels", "model.head_dim", write=_head_dim),
     Field("seq-length", "data.seq_length"),
-    Field("max-position-embeddings", "model.max_seq_length", write=_longest),
-    Field("position-embedding-type", "model.learned_positions", write=_positions),
+    Field("max-position-embeddings", "model.max_seq_length", write=longest),
+    Field(
+        "position-embedding-type",
+        "model.learned_positions",
+        write=lambda e: "learned_absolute" if e.model.learned_positions else e.model.position_embedding or "rope",
+    ),
     Field("normalization", "model.norm", write=lambda e: "RMSNorm" if e.model.norm == "rmsnorm" else "LayerNorm"),
     Field("swiglu", "model.gated_mlp"),
     Field("disable-bias-linear", "model.mlp_bias", write=lambda e: not biased(e.model)),

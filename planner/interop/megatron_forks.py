@@ -27,7 +27,7 @@ _DEEPSPEED_MOE = (
 )  # fmt: skip
 
 
-def told_as_megatrons(a: Arguments) -> None:
+def rename_fork_options(a: Arguments) -> None:
     """Put what forks write into the names that the readers ask for; what is put there is marked as read."""
     for name, value in _renamed(a):
         a.values.setdefault(name, value)
@@ -36,7 +36,14 @@ def told_as_megatrons(a: Arguments) -> None:
         if "use-bias" not in a.values:
             a.values.setdefault("disable-bias-linear", [])
     if "num-experts" in a.values and any(name in a.values for name in _DEEPSPEED_MOE):
-        _deepspeed_experts(a)
+        # Megatron-DeepSpeed: one expert a token, in every second layer, unless said otherwise.
+        a.values.setdefault("moe-router-topk", a.values.get("topk") or ["1"])
+        every = a.number("expert-interval", 2)
+        placed = [str(int((layer + 1) % every == 0)) for layer in range(min(a.number("num-layers"), 10_000))]
+        a.values.setdefault("moe-layer-freq", [f"([{','.join(placed)}])"])
+        a.used |= {"topk", "expert-interval"}
+        if len(set(a.values["num-experts"])) > 1:
+            a.remarks.append(say("megatron_forks.unlike_experts"))
     if a.values.get("num-experts") == ["1"]:  # Megatron-DeepSpeed's default: no experts
         del a.values["num-experts"]
         a.used.add("num-experts")
@@ -92,21 +99,6 @@ def _renamed(a: Arguments) -> list[tuple[str, list[str]]]:
     return found
 
 
-def _deepspeed_experts(a: Arguments) -> None:
-    """Megatron-DeepSpeed: one expert a token, in every second layer, unless said otherwise."""
-    a.values.setdefault("moe-router-topk", a.values.get("topk") or ["1"])
-    every = a.number("expert-interval", 2)
-    a.values.setdefault("moe-layer-freq", [f"([{','.join(_intervals(a, every))}])"])
-    a.used |= {"topk", "expert-interval"}
-    if len(set(a.values["num-experts"])) > 1:
-        a.remarks.append(say("megatron_forks.unlike_experts"))
-
-
-def _intervals(a: Arguments, every: int) -> list[str]:
-    layers = min(a.number("num-layers"), 10_000)
-    return [str(int((layer + 1) % every == 0)) for layer in range(layers)]
-
-
 def zero_of(a: Arguments) -> tuple[int, str] | None:
     """The ZeRO stage of DeepSpeed, of its configuration where the script writes that, else of `--zero-stage`."""
     a.used |= {"zero-stage", "deepspeed-config"}
@@ -121,7 +113,7 @@ def zero_of(a: Arguments) -> tuple[int, str] | None:
         return int(stated[0]), a.origin("zero-stage")
     if stated and "$" in stated[0]:
         return a.number("zero-stage", 0), a.origin("zero-stage")
-    a.unsaid.append(say("megatron_forks.zero_stage"))
+    a.uncertain.append(say("megatron_forks.zero_stage"))
     return 0, "not said in the script"
 
 

@@ -56,12 +56,21 @@ def launch_of(words: Sequence[str], lines: Sequence[Sequence[str]], environment:
     if counted or "torchrun" in names or "torch.distributed.launch" in names or "torch.distributed.run" in names:
         return _counted(stated, deepspeed="deepspeed" in names)
     if "deepspeed" in names:
-        return _included(stated)
+        # `--include host:0,1@host2:0,1` of DeepSpeed's launcher
+        hosts = stated.get("include", "").split("@")
+        counts = [len(host.partition(":")[2].split(",")) for host in hosts if re.fullmatch(r"[^:$]+:\d+(,\d+)*", host)]
+        return Launch(sum(counts), "--include") if counts and len(counts) == len(hosts) else Launch()
     for launcher in ("mpirun", "mpiexec"):
         if launcher in names and (tasks := _number(stated.get("ntasks", ""))) is not None:
             return Launch(tasks, f"{launcher} -n")
     if "srun" in names:
-        return _tasks(stated, environment)
+        # Tasks, one a GPU.
+        tasks = _number(stated.get("ntasks", ""))
+        nodes = _number(stated.get("nodes", environment.get("SLURM_NNODES", "")))
+        each = _number(stated.get("ntasks-per-node", environment.get("SLURM_NTASKS_PER_NODE", "")))
+        if tasks is None and nodes is not None and each is not None:
+            tasks = nodes * each
+        return Launch() if tasks is None else Launch(tasks, "tasks of srun, one a GPU")
     apart = [line for line in lines if any(word.lstrip("-").replace("_", "-") in _COUNTS for word in line)]
     return next((launch for line in apart if (launch := _counted(_options(line))).gpus is not None), Launch())
 
@@ -73,23 +82,6 @@ def _counted(stated: Mapping[str, str], *, deepspeed: bool = False) -> Launch:
         return Launch()
     one, many = _number(each), _number("1" if nodes is None else nodes)
     return Launch() if one is None or many is None else Launch(one * many, f"{many} nodes x {one} processes")
-
-
-def _included(stated: Mapping[str, str]) -> Launch:
-    """`--include host:0,1@host2:0,1` of DeepSpeed's launcher."""
-    hosts = stated.get("include", "").split("@")
-    counts = [len(host.partition(":")[2].split(",")) for host in hosts if re.fullmatch(r"[^:$]+:\d+(,\d+)*", host)]
-    return Launch(sum(counts), "--include") if counts and len(counts) == len(hosts) else Launch()
-
-
-def _tasks(stated: Mapping[str, str], environment: Mapping[str, str]) -> Launch:
-    """Tasks of `srun`, one a GPU."""
-    tasks = _number(stated.get("ntasks", ""))
-    nodes = _number(stated.get("nodes", environment.get("SLURM_NNODES", "")))
-    each = _number(stated.get("ntasks-per-node", environment.get("SLURM_NTASKS_PER_NODE", "")))
-    if tasks is None and nodes is not None and each is not None:
-        tasks = nodes * each
-    return Launch() if tasks is None else Launch(tasks, "tasks of srun, one a GPU")
 
 
 def _options(words: Sequence[str]) -> dict[str, str]:

@@ -75,7 +75,7 @@ def _ramp(a: Arguments, steps: list[tuple[int, int]]) -> list[Taken]:
         name = "step-batch-size-schedule"
         values = _evenly(steps)
         if values is None and len(steps) > 1:
-            a.unsaid.append(say("megatron_length.uneven_ramp", name=name))
+            a.uncertain.append(say("megatron_length.uneven_ramp", name=name))
         if values is None:
             return []
     elif not ramp:
@@ -134,7 +134,7 @@ def _optimizer(a: Arguments) -> list[Taken]:
         a.used.add("sgd-momentum")
         rows.append(Taken("training.optimizer", _OPTIMIZERS[name], a.origin("optimizer")))
     elif name != "adam":
-        a.unsaid.append(say("megatron_length.as_adam", name=name[:40]))
+        a.uncertain.append(say("megatron_length.as_adam", name=name[:40]))
     elif a.flag("use-precision-aware-optimizer") and all(halves):
         rows.append(Taken("training.optimizer", "adamw-bf16", a.origin("exp-avg-dtype")))
     if offloads(a):

@@ -55,9 +55,12 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
     parallel = a.flag("parallel-attn")
     mla = _mla(a)
     norm = a.text("normalization", "LayerNorm").lower()
+    # `--noop-layers 61,62` of MindSpeed: layers that are counted, to fill the stages, and hold nothing
+    stated = set(re.findall(r"\d{1,6}", " ".join(a.values.get("noop-layers") or [])))
+    a.used.add("noop-layers")
     spec = ModelSpec(
         name=shown(name, 80),
-        layers=layers - _without_layers(a, layers),
+        layers=layers - min(len(stated), layers - 1),
         hidden=hidden,
         heads=heads,
         kv_heads=heads if mla else kv_heads,
@@ -113,13 +116,6 @@ def _vocabulary(a: Arguments, stated: int | None) -> tuple[int, str]:
     raise PlannerError(say("megatron_model.no_vocabulary", file=a.name, tokenizer=shown(tokenizer or "none")))
 
 
-def _without_layers(a: Arguments, layers: int) -> int:
-    """`--noop-layers 61,62` of MindSpeed: layers that are counted, to fill the stages, and hold nothing."""
-    stated = set(re.findall(r"\d{1,6}", " ".join(a.values.get("noop-layers") or [])))
-    a.used.add("noop-layers")
-    return min(len(stated), layers - 1)
-
-
 def _window(a: Arguments) -> int | None:
     """`--window-size L R` (older releases write "L,R"): keys a query sees to its left; itself is one more."""
     a.used.add("window-size")
@@ -168,7 +164,7 @@ def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     for part in compact.split("+"):
         found = re.fullmatch(r"\(?\[([01](?:,[01])*),?\]\)?(?:\*(\d{1,5}))?", part)
         if not found or len(pattern) > 10_000:
-            a.unsaid.append(say("megatron_model.frequency", text=shown(text)))
+            a.uncertain.append(say("megatron_model.frequency", text=shown(text)))
             return 0, 1
         pattern += [int(c) for c in found[1].split(",")] * min(int(found[2] or 1), 10_000)
     if len(pattern) != layers:

@@ -39,7 +39,7 @@ def warn_of_stages(a: Arguments, sizes: Sequence[int], layers: int, what: str) -
     most = -(-layers // len(sizes))
     if max(sizes) > most:
         listed = [*map(str, sizes[:12]), *(["…"] if len(sizes) > 12 else [])]
-        a.unsaid.append(say("megatron_stages.fuller", option=what, stages=listed, most=most))
+        a.uncertain.append(say("megatron_stages.fuller", option=what, stages=listed, most=most))
 
 
 def _sizes(a: Arguments, layers: int, pp: int) -> list[int] | None:

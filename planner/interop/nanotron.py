@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.interop.files import read_yaml, shown
-from planner.interop.imported import Imported, Taken, data_given, model_taken
+from planner.interop.imported import Imported, Stated, Taken, model_taken
 from planner.interop.key_kinds import Kinds, sort_keys
 from planner.interop.nanotron_assumptions import TABLE, M, P, T
 from planner.interop.values import Values, flat
@@ -22,12 +22,8 @@ SECTIONS = ("checkpoints", "data_stages", "general", "lighteval", "logging", "me
 READ = (*SECTIONS, "model.init_method", "model.ddp_bucket_cap_mb", "optimizer.", T, M)
 
 
-def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | None = None) -> Imported:
-    """A scenario from a YAML of nanotron.
-
-    Parameters
-    ----------
-    samples, tokens : of one epoch of the data, which the YAML does not say
+def import_nanotron(path: Path, stated: Stated) -> Imported:
+    """A scenario from a YAML of nanotron, which says nothing of its data's length.
 
     Raises
     ------
@@ -37,11 +33,18 @@ def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | Non
     document = read_yaml(path)
     y = Values("nanotron", document.name, flat(document.values, (f"{M}moe_config",)), TABLE)
     model, origins = _model(y, path.stem)
-    layout = _layout(y)
+    tp, pp, dp, stage, recompute = y.take(
+        "layout.tp", "layout.pp", "layout.dp", "layout.zero_stage", "layout.recompute"
+    )
+    split, engine = str(y.get(f"{P}tp_mode")).upper() == "REDUCE_SCATTER", str(y.get(f"{P}pp_engine"))
+    y.used |= {f"{P}tp_linear_async_communication", f"{P}tp_recompute_allgather"}
+    if pp.value > 1 and engine != "1f1b":
+        raise PlannerError(say("nanotron.engine", file=y.name, engine=shown(engine)))
+    sequence = Taken("layout.sequence_parallel", tp.value > 1 and split, y.origin(f"{P}tp_mode"))
+    layout = [tp, pp, dp, stage, sequence, recompute]
     steps, length, micro = y.take("training.iterations", "data.seq_length", "layout.micro_batch")
     batch = micro.value * y.value("layout.grad_accum") * y.value("layout.dp")
-    given = data_given(samples, tokens)
-    data = given or Taken("data.samples", steps.value * batch, "what the run reads")
+    data = stated.data or Taken("data.samples", steps.value * batch, "what the run reads")
     kept = y.deciding()
     taken = [
         Taken("name", shown(path.stem, 80), ""),
@@ -56,10 +59,9 @@ def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | Non
         micro,
     ]
     irrelevant = {key for key in y.values if key.startswith(READ) and key not in kept}
-    said = sort_keys(dict.fromkeys(y.values, y.name), y.used, Kinds("nanotron", irrelevant, kept))
-    unsaid = say("nanotron.length")
-    remarks = () if given else (unsaid,)
-    return Imported("nanotron", (y.name,), model, tuple(taken), said.unused, remarks, warnings=said.warnings)
+    others = sort_keys(dict.fromkeys(y.values, y.name), y.used, Kinds("nanotron", irrelevant, kept))
+    remarks = () if stated.data else (say("nanotron.length"),)
+    return Imported("nanotron", (y.name,), model, tuple(taken), others.unused, remarks, warnings=others.warnings)
 
 
 def _model(y: Values, stem: str) -> tuple[ModelSpec, dict[str, str]]:
@@ -82,15 +84,3 @@ def _model(y: Values, stem: str) -> tuple[ModelSpec, dict[str, str]]:
         raise PlannerError(say("nanotron.heads_by_groups", file=y.name, heads=heads, kv_heads=model.kv_heads))
     origins = {row.means.removeprefix("model."): y.origin(row.key) for row in rows if row.key.startswith(M)}
     return model, {**origins, "name": "the file's name"}
-
-
-def _layout(y: Values) -> list[Taken]:
-    tp, pp, dp, stage, recompute = y.take(
-        "layout.tp", "layout.pp", "layout.dp", "layout.zero_stage", "layout.recompute"
-    )
-    split, engine = str(y.get(f"{P}tp_mode")).upper() == "REDUCE_SCATTER", str(y.get(f"{P}pp_engine"))
-    y.used |= {f"{P}tp_linear_async_communication", f"{P}tp_recompute_allgather"}
-    if pp.value > 1 and engine != "1f1b":
-        raise PlannerError(say("nanotron.engine", file=y.name, engine=shown(engine)))
-    sequence = Taken("layout.sequence_parallel", tp.value > 1 and split, y.origin(f"{P}tp_mode"))
-    return [tp, pp, dp, stage, sequence, recompute]

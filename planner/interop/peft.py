@@ -14,6 +14,7 @@ from planner.interop.fields import Field
 from planner.interop.files import Document, read_json, read_yaml, shown, whole
 from planner.interop.huggingface import ATTENTION, import_huggingface
 from planner.interop.imported import Imported, Taken
+from planner.interop.key_kinds import table_of_keys
 from planner.interop.values import Values
 from planner.spec.adapter import ALL_LINEAR, RANK, Adapter
 from planner.spec.model import ModelSpec
@@ -32,20 +33,8 @@ _UNCOUNTED: Mapping[str, tuple[Any, ...]] = {
     "trainable_token_indices": (None, []),
     "bias": (None, "none"),
 }
-_AXOLOTLS = {
-    "lora_modules_to_save": "modules_to_save",
-    "peft_use_dora": "use_dora",
-    "peft_layers_to_transform": "layers_to_transform",
-    "lora_target_parameters": "target_parameters",
-}
-_DECIDING = (
-    "tensor_parallel_size",
-    "context_parallel_size",
-    "dp_shard_size",
-    "dp_replicate_size",
-    "expert_parallel_size",
-)
 _OPTIMIZERS = {"adamw": "adamw", "lion": "lion", "muon": "muon", "adafactor": "adafactor"}
+_AXOLOTL = table_of_keys("axolotl")
 #: Axolotl's keys that each say something by themselves.
 AXOLOTL = (
     Field("sequence_len", "data.seq_length", None),
@@ -58,11 +47,6 @@ AXOLOTL = (
     Field("fp16", "training.precision", False, read=lambda on, _: "fp16" if on is True else "bf16"),
     Field("attn_implementation", "training.flash_attention", None, read=lambda name, _: ATTENTION.get(str(name))),
     Field("flash_attention", "training.flash_attention", None, read=lambda on, _: 2 if on is True else None),
-)  # fmt: skip
-READ_OF_AXOLOTL = (
-    *(row.key for row in AXOLOTL), *_AXOLOTLS, *_DECIDING, "base_model", "adapter", "lora_r", "lora_target_linear",
-    "lora_target_modules", "load_in_4bit", "load_in_8bit", "optimizer", "bf16", "deepspeed", "fsdp", "fsdp_config",
-    "fsdp_version",
 )  # fmt: skip
 
 
@@ -92,27 +76,23 @@ def with_peft(base: Imported | None, path: Path, models: list[Path]) -> Imported
         raise PlannerError(say("peft.kind", file=document.name, kind=shown(kind)))
     _refuse_uncounted(document, {key: key for key in _UNCOUNTED})
     found = base or _of_catalog(document, "base_model_name_or_path")
-    quantised = any(_in_four_bits(read_json(model).values.get("quantization_config")) for model in models)
+    quantised = [read_json(model).values.get("quantization_config") for model in models]
+    four = any(isinstance(stated, Mapping) and stated.get("load_in_4bit") is True for stated in quantised)
     place = document.name
     taken = [
-        Taken("training.adapter.method", "qlora" if quantised else "lora",
-              "quantization_config of config.json" if quantised else f"peft_type, {place}; weights in 16 bits"),
+        Taken("training.adapter.method", "qlora" if four else "lora",
+              "quantization_config of config.json" if four else f"peft_type, {place}; weights in 16 bits"),
         Taken("training.adapter.r", whole(document.values.get("r", RANK), f"r, {place}"), f"r, {place}"),
     ]  # fmt: skip
     modules = document.values.get("target_modules")
-    if modules is not None:
-        taken.append(Taken("training.adapter.target_modules", _modules(document, modules), f"target_modules, {place}"))
-    else:
+    if modules is None:
         raise PlannerError(say("peft.no_modules", file=place))
+    taken.append(Taken("training.adapter.target_modules", _modules(document, modules), f"target_modules, {place}"))
     _check(found.model, taken, place)
     known = ("peft_type", "r", "target_modules", "base_model_name_or_path", *_UNCOUNTED)
     unused = tuple(sorted(key for key in document.values if key not in known))
     return replace(
-        found,
-        tool="peft",
-        files=(*found.files, place),
-        taken=(*found.taken, *taken),
-        unused=(*found.unused, *unused),
+        found, tool="peft", files=(*found.files, place), taken=(*found.taken, *taken), unused=(*found.unused, *unused)
     )
 
 
@@ -126,25 +106,27 @@ def import_axolotl(model: Path | None, path: Path, *, gpus: int | None = None) -
     """
     document = read_yaml(path)
     values, place = document.values, document.name
-    _refuse_uncounted(document, _AXOLOTLS)
-    for key in _DECIDING:
+    _refuse_uncounted(document, _AXOLOTL["uncounted"])
+    for key in _AXOLOTL["layout"]:
         if values.get(key) not in (None, 1):
             raise PlannerError(say("peft.layout", file=place, key=key, value=shown(str(values[key]))))
     base = import_huggingface(model) if model is not None else _of_catalog(document, "base_model")
-    said: list[str] = []
+    remarks: list[str] = []
     run = _Run("Axolotl", place, values, AXOLOTL)
     taken = [t for t in base.taken if t.key != "data.seq_length"] + run.stated("data.seq_length", "layout.micro_batch")
-    taken += _length(run) + _batch(run, gpus, said) + _framework(values, place, said)
-    adapter = _adapter(document, said)
+    taken += _length(run) + _batch(run, gpus, remarks) + _framework(values, place, remarks)
+    adapter = _adapter(document, remarks)
     _check(base.model, adapter, place)
-    taken += adapter + _optimizer(values, place, said, bool(adapter)) + _rest(run)
+    taken += adapter + _optimizer(values, place, remarks, bool(adapter)) + _rest(run)
+    rows = (row.key for row in AXOLOTL)
+    known = {*rows, *_AXOLOTL["read"], *_AXOLOTL["layout"], *_AXOLOTL["uncounted"]}
     return replace(
         base,
         tool="axolotl",
         files=(*base.files, place),
         taken=tuple(taken),
-        unused=(*base.unused, *sorted(str(key) for key in values if key not in READ_OF_AXOLOTL)),
-        remarks=(*base.remarks, *said),
+        unused=(*base.unused, *sorted(str(key) for key in values if key not in known)),
+        remarks=(*base.remarks, *remarks),
     )
 
 
@@ -190,11 +172,7 @@ def _check(model: ModelSpec, taken: list[Taken], place: str) -> None:
             raise PlannerError(say("peft.wrong", file=place, what=error.args[0])) from None
 
 
-def _in_four_bits(stated: object) -> bool:
-    return isinstance(stated, Mapping) and stated.get("load_in_4bit") is True
-
-
-def _adapter(document: Document, said: list[str]) -> list[Taken]:
+def _adapter(document: Document, remarks: list[str]) -> list[Taken]:
     values, place = document.values, document.name
     method = values.get("adapter")
     if method in (None, ""):
@@ -203,7 +181,7 @@ def _adapter(document: Document, said: list[str]) -> list[Taken]:
         raise PlannerError(say("peft.method", file=place, method=shown(str(method))))
     four = method == "qlora" or values.get("load_in_4bit") is True
     if values.get("load_in_8bit") is True and not four:
-        said.append(say("peft.eight_bits"))
+        remarks.append(say("peft.eight_bits"))
     linear = values.get("lora_target_linear") is True
     modules = [ALL_LINEAR] if linear else _modules(document, values.get("lora_target_modules"))
     where = "lora_target_linear" if linear else "lora_target_modules"
@@ -219,9 +197,9 @@ def _length(run: _Run) -> list[Taken]:
     return run.stated("training.iterations") or run.stated("training.epochs") or by_default
 
 
-def _batch(run: _Run, gpus: int | None, said: list[str]) -> list[Taken]:
+def _batch(run: _Run, gpus: int | None, remarks: list[str]) -> list[Taken]:
     if gpus is None:
-        said.append(say("peft.gpus"))
+        remarks.append(say("peft.gpus"))
         return []
     ranks, micro = Taken("layout.dp", gpus, "--gpus"), run.value("layout.micro_batch")
     if micro is None:
@@ -230,7 +208,7 @@ def _batch(run: _Run, gpus: int | None, said: list[str]) -> list[Taken]:
     return [ranks, Taken("training.global_batch", micro * run.value("layout.grad_accum") * gpus, product)]
 
 
-def _framework(values: Mapping[str, Any], place: str, said: list[str]) -> list[Taken]:
+def _framework(values: Mapping[str, Any], place: str, remarks: list[str]) -> list[Taken]:
     if values.get("fsdp") or values.get("fsdp_config") or values.get("fsdp_version"):
         inner = values.get("fsdp_config")
         text = str(inner).upper() if inner else ""
@@ -242,22 +220,22 @@ def _framework(values: Mapping[str, Any], place: str, said: list[str]) -> list[T
     stated = values.get("deepspeed")
     number = next((n for n in (3, 2, 1) if f"zero{n}" in str(stated)), None)
     if stated and number is None:
-        said.append(say("peft.zero_stage", stated=shown(str(stated))))
+        remarks.append(say("peft.zero_stage", stated=shown(str(stated))))
         return [Taken("training.framework", "deepspeed", f"deepspeed, {place}")]
     if not stated:
-        said.append(say("peft.unstated"))
+        remarks.append(say("peft.unstated"))
     return [
         Taken("training.framework", "deepspeed", f"deepspeed, {place}" if stated else "not stated"),
         Taken("layout.zero_stage", number or 1, f"deepspeed, {place}" if stated else "not stated"),
     ]
 
 
-def _optimizer(values: Mapping[str, Any], place: str, said: list[str], tuned: bool) -> list[Taken]:
+def _optimizer(values: Mapping[str, Any], place: str, remarks: list[str], tuned: bool) -> list[Taken]:
     stated = str(values.get("optimizer") or "adamw_torch_fused")
     if "8bit" in stated and not tuned:
         return [Taken("training.optimizer", "adamw-8bit", f"optimizer, {place}")]
     if "8bit" in stated:
-        said.append(say("peft.moments", stated=shown(stated)))
+        remarks.append(say("peft.moments", stated=shown(stated)))
     known = next((name for word, name in _OPTIMIZERS.items() if word in stated), None)
     if known is None:
         raise PlannerError(say("peft.optimizer", file=place, stated=shown(stated)))

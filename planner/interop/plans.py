@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -65,35 +64,27 @@ def checked(path: Path, answer: Optimization) -> Optimization:
     PlannerError
         If they are not, naming the file and what is wrong.
     """
-    _check_texts(path, answer)
+    refuse_unprintable(path, answer, "optimization")
     if answer.plan is None:
         return answer
     wrong = _impossible(answer.plan, answer.trained, answer.goal)
     if wrong is None and answer.trained is not None and answer.trained.batch_ramp:
-        _check_ramp(path, answer.trained.batch_ramp, answer.plan.global_batch)
+        ramp = answer.trained.batch_ramp
+        if len(ramp) != 3:
+            raise fault(path, say("interop_plans.ramp", ramp=str(list(ramp[:4]))))
+        with naming(path):
+            ramp_increments(BatchRamp(*ramp), np.asarray(answer.plan.global_batch, dtype=np.int64))
     if wrong is not None:
         raise PlannerError(say("interop_plans.impossible", file=printable_name(path), number=wrong))
     return answer
 
 
-def _check_texts(path: Path, answer: Optimization) -> None:
+def refuse_unprintable(path: Path, answer: object, name: str) -> None:
     """Refuse what planner never writes: texts with line ends or other characters that are not seen."""
-    for where, text in plan_json.texts(plan_json.encode(answer), "optimization"):
+    for key, text in plan_json.texts(plan_json.encode(answer), name):
         if not text.isprintable():
-            raise unprintable(path, where, text)
-
-
-def unprintable(path: Path, key: str, text: str) -> PlannerError:
-    """The refusal of a saved text that planner never writes."""
-    values = {"file": printable_name(path), "key": printable(key), "text": shown(text)}
-    return PlannerError(say("interop_plans.unprintable", **values))
-
-
-def _check_ramp(path: Path, ramp: Sequence[int], batch: int) -> None:
-    if len(ramp) != 3:
-        raise fault(path, say("interop_plans.ramp", ramp=str(list(ramp[:4]))))
-    with naming(path):
-        ramp_increments(BatchRamp(*ramp), np.asarray(batch, dtype=np.int64))
+            values = {"file": printable_name(path), "key": printable(key), "text": shown(text)}
+            raise PlannerError(say("interop_plans.unprintable", **values))
 
 
 def _impossible(plan: Plan, trained: Trained | None, goal: StatedGoal | None) -> str | None:

@@ -20,7 +20,6 @@ from planner.performance.calibration import Calibration
 from planner.performance.gpu_names import accelerator_written, chip_of
 from planner.performance.intervals import spread
 from planner.performance.refit import step_seconds
-from planner.performance.rows import Run
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.adapters import training_flops
@@ -44,19 +43,19 @@ class Learnt:
     """What tables say of a site's own rates, and why others say nothing, by file."""
 
     benches: tuple[Bench, ...]
-    strange: Mapping[str, str]  # of other parts, or beyond what these can do
+    impossible: Mapping[str, str]  # of other parts, or beyond what these can do
     idle: Mapping[str, str]  # of what the model has no rate of a site's own for
 
 
 def learnt(tables: Tables, setting: Setting, facts: tuple[Catalog, Calibration]) -> Learnt:
     """What the tables say of the own rates of this setting's site."""
     catalog, calibration = facts
-    strange = {
+    impossible = {
         name: say("probe_findings.not_learnt", file=name, why=why)
         for name, table in tables
-        if (why := _strange(table, setting, catalog))
+        if (why := _why_impossible(table, setting, catalog))
     }
-    tables = [(name, table) for name, table in tables if name not in strange]
+    tables = [(name, table) for name, table in tables if name not in impossible]
     found = [
         bench
         for name, table in tables
@@ -75,10 +74,10 @@ def learnt(tables: Tables, setting: Setting, facts: tuple[Catalog, Calibration])
         for name, table in tables
         if name not in used
     }
-    return Learnt(tuple(found), strange, idle)
+    return Learnt(tuple(found), impossible, idle)
 
 
-def _strange(table: Collective | Matmul, setting: Setting, catalog: Catalog) -> str:
+def _why_impossible(table: Collective | Matmul, setting: Setting, catalog: Catalog) -> str:
     """Why a table cannot be of the plan's machines; "" where it can."""
     part = setting.accelerator
     if isinstance(table, Matmul):
@@ -87,8 +86,8 @@ def _strange(table: Collective | Matmul, setting: Setting, catalog: Catalog) -> 
             values = {"rate": table.tflops, "dtype": table.dtype, "gpu": part.id, "peak": peak}
             return say("probe_findings.beyond_peak", **values)
         return ""
-    theirs = accelerator_written(table.gpu, None, catalog.accelerators) if table.gpu else None
-    if theirs is not None and chip_of(theirs.id) != chip_of(part.id):
+    written = accelerator_written(table.gpu, None, catalog.accelerators) if table.gpu else None
+    if written is not None and chip_of(written.id) != chip_of(part.id):
         return say("probe_findings.other_gpu", measured=table.gpu, gpu=part.id)
     ports, (_, rate) = (setting.hardware.network_gbit_per_s or 0.0) / 8.0, table.largest
     if ports and _local(table, setting) < table.ranks and rate > IN_NETWORK * ROUNDING * ports:
@@ -162,7 +161,16 @@ def beside_predictions(runs: Sequence[Measured], facts: tuple[Catalog, Calibrati
     shown = []
     for each in runs:
         run = run_of(each.run.plan, each.run.trained.model, catalog, each.run.whole)
-        _check_peak(each, run)
+        # A step of fewer seconds than its FLOPs take at the peak is none.
+        setting, plan = run.setting, each.run.plan
+        peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision))
+        flops = training_flops(
+            setting.model, flops_per_token(setting.model, setting.seq_length), setting.conditions.adapter
+        )
+        reached = flops * plan.global_batch * plan.seq_length / plan.gpus / each.step_s / 1e12
+        if peak and reached > peak:
+            values = {"log": each.log, "step": each.step_s, "reached": reached, "run": each.run.number}
+            raise PlannerError(say("probe_findings.beyond_peak_run", **values, gpu=setting.accelerator.id, peak=peak))
         predicted = float(step_seconds([run], calibration)[0])
         sigma = float(spread(run.setting, np.asarray([run.gpus]), calibration).sigma[0])
         shown.append(
@@ -183,68 +191,47 @@ def beside_predictions(runs: Sequence[Measured], facts: tuple[Catalog, Calibrati
     return shown
 
 
-def _check_peak(each: Measured, run: Run) -> None:
-    """A step of fewer seconds than its FLOPs take at the peak is none."""
-    setting, plan = run.setting, each.run.plan
-    peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision))
-    flops = training_flops(
-        setting.model, flops_per_token(setting.model, setting.seq_length), setting.conditions.adapter
-    )
-    reached = flops * plan.global_batch * plan.seq_length / plan.gpus / each.step_s / 1e12
-    if peak and reached > peak:
-        values = {"log": each.log, "step": each.step_s, "reached": reached, "run": each.run.number}
-        raise PlannerError(say("probe_findings.beyond_peak_run", **values, gpu=setting.accelerator.id, peak=peak))
-
-
-def looks_wrong(
-    runs: Sequence[Mapping[str, Any]],
-    benches: Sequence[Bench],
-    tables: Tables,
-) -> list[str]:
+def looks_wrong(runs: Sequence[Mapping[str, Any]], benches: Sequence[Bench], tables: Tables) -> list[str]:
     """Sentences on what does not look as it should, each with the figure that says so."""
-    said: list[str] = [
-        say("probe_findings.slow_run", run=run["number"], ratio=run["ratio"], limit=run["nine_in_ten_below"])
-        for run in runs
-        if run["ratio"] > run["nine_in_ten_below"]
-    ]
-    said += [
-        say("probe_findings.fast_run", run=run["number"], ratio=run["ratio"], limit=1.0 / run["nine_in_ten_below"])
-        for run in runs
-        if run["ratio"] * run["nine_in_ten_below"] < 1.0
-    ]
-    said += [
-        say("probe_findings.stalls", run=run["number"], stalled=run["stalled_steps"], steps=run["steps"])
-        for run in runs
-        if run["stalled_steps"] > STALLED * run["steps"]
-    ]
+    slow, fast, stalling = [], [], []
+    for run in runs:
+        number, ratio, limit = run["number"], run["ratio"], run["nine_in_ten_below"]
+        if ratio > limit:
+            slow.append(say("probe_findings.slow_run", run=number, ratio=ratio, limit=limit))
+        if ratio * limit < 1.0:
+            fast.append(say("probe_findings.fast_run", run=number, ratio=ratio, limit=1.0 / limit))
+        if run["stalled_steps"] > STALLED * run["steps"]:
+            values = {"run": number, "stalled": run["stalled_steps"], "steps": run["steps"]}
+            stalling.append(say("probe_findings.stalls", **values))
+    findings: list[str] = [*slow, *fast, *stalling]
     across = [run["ratio"] for run in runs if run["nodes"] > 1]
     inside = [run["ratio"] for run in runs if run["nodes"] == 1]
     if across and inside and median(across) > CONTRAST * median(inside):
-        said.append(say("probe_findings.contrast", across=median(across), inside=median(inside)))
+        findings.append(say("probe_findings.contrast", across=median(across), inside=median(inside)))
     for bench in benches:
         if bench.measured < SLOW * bench.modelled:
             code = "probe_findings.slow_network" if bench.kind == "network" else "probe_findings.slow_part"
             values = {"what": bench.what, "source": bench.source, "measured": bench.measured, "unit": bench.unit}
-            said.append(say(code, **values, expected=bench.modelled))
-    return said + _slow_nodes(tables)
+            findings.append(say(code, **values, expected=bench.modelled))
+    return findings + _slow_nodes(tables)
 
 
 def _slow_nodes(tables: Tables) -> list[str]:
     """Nodes that fall behind their like: in matmuls by node, and in collectives of as many ranks on other hosts."""
-    said: list[str] = []
+    findings: list[str] = []
     by_node: dict[str, float] = {}
     for _, table in tables:
         if isinstance(table, Matmul) and table.node:
             by_node[table.node] = max(by_node.get(table.node, 0.0), table.tflops)
     if len(by_node) > 1:
         middle = median(by_node.values())
-        said += [
+        findings += [
             say("probe_findings.slow_node", node=node, rate=rate, nodes=len(by_node), middle=middle)
             for node, rate in by_node.items()
             if rate < SLOW_NODE * middle
         ]
     collectives = [(name, table) for name, table in tables if isinstance(table, Collective)]
-    said += [
+    findings += [
         say("probe_findings.wrong_values", file=name, collective=table.name, wrong=table.wrong)
         for name, table in collectives
         if table.wrong
@@ -258,5 +245,5 @@ def _slow_nodes(tables: Tables) -> list[str]:
             if len(group) > 2 and table.largest[1] < SLOW_NODE * middle:
                 hosts, rate = list(dict.fromkeys(table.hosts)) or [name], table.largest[1]
                 values = {"hosts": hosts, "collective": table.name, "rate": rate, "tables": len(group)}
-                said.append(say("probe_findings.slow_hosts", **values, middle=middle))
-    return said
+                findings.append(say("probe_findings.slow_hosts", **values, middle=middle))
+    return findings

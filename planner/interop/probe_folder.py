@@ -17,7 +17,6 @@ from planner.reading import fault, read_json
 from planner.results import json_form as plan_json
 from planner.results.answers import SCHEMA_VERSION, Optimization, StatedGoal, Trained, amounts_within
 from planner.results.plan import Plan
-from planner.tracking.state import TrackState
 from planner.units import PlannerError
 from planner.words import say
 
@@ -25,23 +24,29 @@ DOCUMENT, SCENARIO = "probe.json", "scenario.yaml"
 MOST_RUNS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedRun:
-    """A short run as its folder has it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    """What has a saved answer with a plan, which `read_folder` has seen to."""
 
-    number: int
     answer: Optimization
-    whole_layers: int
 
     @property
     def plan(self) -> Plan:
-        assert self.answer.plan is not None  # noqa: S101 - made of a plan
+        assert self.answer.plan is not None  # noqa: S101
         return self.answer.plan
 
     @property
     def trained(self) -> Trained:
-        assert self.answer.trained is not None  # noqa: S101 - made of what it trains
+        assert self.answer.trained is not None  # noqa: S101
         return self.answer.trained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun(_Answered):
+    """A short run as its folder has it."""
+
+    number: int
+    whole_layers: int
 
     @property
     def whole(self) -> int | None:
@@ -49,11 +54,10 @@ class PlannedRun:
         return self.whole_layers if self.trained.model.layers < self.whole_layers else None
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned(_Answered):
     """What a folder says of the decision and of the runs that are to be made for it."""
 
-    answer: Optimization
     runs: tuple[PlannedRun, ...]
     overrides: tuple[str, ...]
     unit: str  # USD | GPU-hours | node-hours
@@ -63,16 +67,6 @@ class Planned:
     def priced(self) -> bool:
         """Whether amounts are what the plans cost, in money or in hours that are counted; else time on their GPUs."""
         return self.unit == "USD" or self.unit == money_of(self.answer).unit
-
-    @property
-    def plan(self) -> Plan:
-        assert self.answer.plan is not None  # noqa: S101 - `read_folder` has seen to it
-        return self.answer.plan
-
-    @property
-    def trained(self) -> Trained:
-        assert self.answer.trained is not None  # noqa: S101 - `read_folder` has seen to it
-        return self.answer.trained
 
     @property
     def goal(self) -> StatedGoal:
@@ -124,7 +118,7 @@ def read_folder(folder: Path) -> Planned:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         why = error.args[0] if isinstance(error, PlannerError) else str(error)
         raise fault(path, say("probe_folder.not_written", why=why)) from None
-    return Planned(answer, runs, overrides, unit, confidence)
+    return Planned(answer=answer, runs=runs, overrides=overrides, unit=unit, confidence=confidence)
 
 
 def _run(path: Path, stored: Mapping[str, Any]) -> PlannedRun:
@@ -133,7 +127,7 @@ def _run(path: Path, stored: Mapping[str, Any]) -> PlannedRun:
     whole, number = int(stored["whole_layers"]), int(stored["number"])
     if not trained.model.layers <= whole < 10**5 or not 0 < number <= MOST_RUNS:
         raise PlannerError(say("probe_folder.no_number"))
-    return PlannedRun(number, checked(path, answer_of(plan, trained)), whole)
+    return PlannedRun(answer=checked(path, answer_of(plan, trained)), number=number, whole_layers=whole)
 
 
 def assigned(folder: Path, runs: Sequence[PlannedRun], logs: Sequence[Path]) -> list[tuple[PlannedRun, Path]]:
@@ -182,13 +176,6 @@ def measured(run: PlannedRun, log: Path) -> Measured:
     """
     row = training_log_measurement(log, run.answer, run.whole)
     state, steady = steady_step(log, run.plan, None)
-    return Measured(run, log.name, row, _steps(state), steady, *_spread(state, steady), state.stalls()[0])
-
-
-def _steps(state: TrackState) -> int:
-    return max(0, state.records - state.starts * 2)
-
-
-def _spread(state: TrackState, steady: float) -> tuple[float, float]:
-    low, high = (state.step_quantile(share) for share in (0.1, 0.9))
-    return (steady if low is None else low), (steady if high is None else high)
+    steps = max(0, state.records - state.starts * 2)
+    low, high = (state.step_quantile(share) or steady for share in (0.1, 0.9))
+    return Measured(run, log.name, row, steps, steady, low, high, state.stalls()[0])

@@ -33,6 +33,11 @@ STEPS_LEAST, STEPS_MOST = 20, 50
 ABOUT_S = 60.0  # that steps take together, within those: a median of twenty is as good as a run repeats itself
 START_S = 300.0  # until a run trains: allocation, processes, compilation, the first checkpointless iterations
 MOST_CANDIDATES = 96
+#: What a plan says of a whole run, and a short one has not.
+_NOT_OF_A_PROBE: Mapping[str, Any] = dict.fromkeys((
+    "iterations_per_epoch", "reliability", "billing", "gpu_hours", "buying", "epochs", "leftover_samples",
+    "plausibility", "p_within_time", "p_within_cost", "p_within_both",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def _shapes(plan: Plan, model: ModelSpec) -> Iterator[tuple[Layout, int, int]]:
     old, each = plan.layout, plan.offer.gpus_per_node or -(-plan.gpus // plan.nodes)
     for nodes in (n for n in NODES if n <= plan.nodes):
         gpus = min(nodes * each, plan.gpus)
-        for pp in _stages(old.pp):
+        for pp in sorted({n for n in (1, 2, 4, 8, 16, old.pp) if n <= old.pp}):
             dp, rest = divmod(gpus, old.tp * old.cp * pp)
             if rest or not dp or dp > old.dp:
                 continue
@@ -110,10 +115,6 @@ def _shapes(plan: Plan, model: ModelSpec) -> Iterator[tuple[Layout, int, int]]:
                 for accumulation in sorted({min(old.grad_accum, n) for n in (max(2, pp), 4 * max(2, pp), 32)}):
                     vpp = old.vpp if pp > 1 and layers % (pp * old.vpp) == 0 else 1
                     yield replace(old, pp=pp, vpp=vpp, dp=dp, grad_accum=accumulation), nodes, layers
-
-
-def _stages(pp: int) -> list[int]:
-    return sorted({n for n in (1, 2, 4, 8, 16, pp) if n <= pp})
 
 
 def _depths(model: ModelSpec, old: Layout, pp: int) -> list[int]:
@@ -167,7 +168,6 @@ def _timed(plan: Plan, step_s: float) -> Plan:
     return replace(
         plan,
         iterations=steps,
-        iterations_per_epoch=None,
         tokens=steps * plan.global_batch * plan.seq_length,
         step_time_s=step,
         step_breakdown_s={},
@@ -175,17 +175,8 @@ def _timed(plan: Plan, step_s: float) -> Plan:
         time_s=time,
         cost_usd=Quantiles(*(hourly * value for value in _three(time))),
         schedule=(),
-        reliability=None,
-        billing=None,
-        gpu_hours=None,
-        buying=None,
         learning=(),
-        epochs=None,
-        leftover_samples=None,
-        plausibility=None,
-        p_within_time=None,
-        p_within_cost=None,
-        p_within_both=None,
+        **_NOT_OF_A_PROBE,
     )
 
 

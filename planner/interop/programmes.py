@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from planner.files import printable_name
-from planner.interop.plans import PROGRAMME, unprintable
+from planner.interop.plans import PROGRAMME, refuse_unprintable
 from planner.interop.tracking import track_log
 from planner.reading import read_text
 from planner.reading.names import did_you_mean
-from planner.results import json_form as plan_json
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.tracking.progress import Progress, progress
 from planner.tracking.ramp import course_of
@@ -33,9 +32,7 @@ def read_programme_answer(path: Path) -> ProgrammeAnswer:
     except PlannerError as error:
         said = say("interop_programmes.not_saved", file=printable_name(path), error=error.args[0])
         raise PlannerError(said) from error
-    for where, text in plan_json.texts(plan_json.encode(answer), "programme"):
-        if not text.isprintable():
-            raise unprintable(path, where, text)
+    refuse_unprintable(path, answer, "programme")
     if answer.status != "optimal" or not answer.stages:
         raise PlannerError(say("interop_programmes.no_calendar", file=printable_name(path)))
     return answer

@@ -6,8 +6,10 @@ Whatever the text holds, each function gives one word, one value or one line, of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import yaml
 
 from planner.units import PlannerError
 from planner.words import say
@@ -79,3 +81,35 @@ def _yaml_character(char: str) -> str:
         return f"\\{char}" if char in '"\\' else char
     code = ord(char)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+class _Block(str):
+    """A text of several lines, written as a block."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
+    """Safe YAML with blocks for scripts, and without references to what stands twice."""
+
+    def ignore_aliases(self, _: Any) -> bool:
+        return True
+
+
+_Dumper.add_representer(
+    _Block, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+)
+
+
+def block(lines: Sequence[str]) -> str:
+    """Lines that `dumped` writes as a block."""
+    return _Block("\n".join(lines) + "\n")
+
+
+def dumped(document: Any, *, printable: bool = False) -> str:
+    """A document as YAML, in the order of its keys.
+
+    Letters beyond ASCII are escaped unless all texts are known to be `printable`: PyYAML writes no block with escapes.
+    """
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=printable)
+    return text

@@ -6,16 +6,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from planner.interop.datasets import (
-    epochs_of_map,
-    percent_of,
-    read_index,
-    read_index_map,
-    split_documents,
-)
+from planner.interop.datasets import epochs_of_map, read_index, read_index_map, split_documents
 from planner.interop.files import config_text
 from planner.interop.neox_logs import LogDataset, explain, read_data_log
 from planner.reading import read_bytes
@@ -57,17 +52,13 @@ def read_any(
     if isinstance(source, Path):
         content, file = read_bytes(source, MAX_BYTES, "a scenario"), source
     else:
-        text = json.dumps(source, default=_plain, ensure_ascii=False)
+        # What JSON does not know: numpy's numbers are numbers, paths and days are texts.
+        text = json.dumps(source, default=lambda v: v.item() if hasattr(v, "item") else str(v), ensure_ascii=False)
         content, file = text.encode("utf-8", "surrogateescape"), Path("scenario")
     found = parse_any(content, file, overrides, overlays=overlays)
     if isinstance(found, Programme):
         return replace(found, stages=tuple(replace(each, scenario=resolve(each.scenario)) for each in found.stages))
     return resolve(found)
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON does not know as one that it does: numpy's numbers as numbers, paths and days as texts."""
-    return value.item() if hasattr(value, "item") else str(value)
 
 
 def resolve(scenario: Scenario, folder: Path | None = None) -> Scenario:
@@ -120,14 +111,14 @@ def _from_index(source: DataSource, prefix: Path, seq_length: int | None) -> Res
     tokens = index.tokens(0, stop)
     if tokens < 2:
         raise PlannerError(say("resolve.few_tokens", file=index.path.name, tokens=tokens))
-    told: dict[str, Any] = {"file": index.path.name, "tokens": tokens, "sequences": stop}
+    values: dict[str, Any] = {"file": index.path.name, "tokens": tokens, "sequences": stop}
     if split is not None:
-        percent = percent_of(stop, index.sequences)
-        basis = say("resolve.index_split", split=split, percent=percent, total=index.sequences, **told)
+        percent = float(Fraction(stop * 100, index.sequences or 1))
+        basis = say("resolve.index_split", split=split, percent=percent, total=index.sequences, **values)
     elif index.documents != index.sequences:
-        basis = say("resolve.index_documents", documents=index.documents, **told)
+        basis = say("resolve.index_documents", documents=index.documents, **values)
     else:
-        basis = say("resolve.index", **told)
+        basis = say("resolve.index", **values)
     return Resolved(replace(source, index=None, read_index=source.index or "", tokens=tokens, basis=basis))
 
 
@@ -136,11 +127,12 @@ def _from_map(source: DataSource, path: Path, seq_length: int | None) -> Resolve
     found = read_index_map(path)
     if found.samples is None:
         raise PlannerError(say("resolve.lists_documents", file=path.name))
-    beside = path.with_name(
+    documents = path.with_name(
         path.name.replace(f"{found.kind}_idx", "doc_idx").replace(f"{found.kind}_index", "document_index")
     )
-    epochs = epochs_of_map(read_index_map(beside))
-    length = _length_in_name(path.name) or seq_length
+    epochs = epochs_of_map(read_index_map(documents))
+    in_name = re.search(r"_(\d{1,12})sl_", path.name)
+    length = (int(in_name[1]) if in_name else 0) or seq_length
     if length is None:
         raise PlannerError(say("resolve.index_length", file=path.name))
     low, high = tokens_from_samples(found.samples, epochs, length)
@@ -174,15 +166,16 @@ def _log_remarks(train: Sequence[LogDataset], length: int) -> tuple[str, ...]:
         seq_length = dataset.seq_length or length
         one = (dataset.tokens_per_epoch(seq_length)[1] - 1) // seq_length
         if dataset.epochs > 1:
-            asked = dataset.requested or say("resolve.more")
+            requested = dataset.requested or say("resolve.more")
             share = say("resolve.half") if dataset.epochs == 2 else f"1/{dataset.epochs}"
-            told = {"printed": dataset.printed, "epochs": dataset.epochs, "asked": asked, "one": one, "share": share}
-            remarks.append(say("resolve.log_epochs", **told))
+            values = {
+                "printed": dataset.printed,
+                "epochs": dataset.epochs,
+                "asked": requested,
+                "one": one,
+                "share": share,
+            }
+            remarks.append(say("resolve.log_epochs", **values))
         elif dataset.line == "loading":
             remarks.append(say("resolve.log_loading", printed=dataset.printed))
     return tuple(remarks)
-
-
-def _length_in_name(name: str) -> int | None:
-    match = re.search(r"_(\d{1,12})sl_", name)
-    return int(match.group(1)) if match and int(match.group(1)) > 0 else None

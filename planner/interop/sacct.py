@@ -79,8 +79,8 @@ class _Rows:
         self.counts = next((name for name in ("AllocTRES", "AllocGRES") if name in table.header), None)
         self.nodes = next((name for name in ("NNodes", "AllocNodes") if name in table.header), None)
         column = self.counts
-        self.told = column is not None and any(_gpus(column, row[column], 1) for row in table.rows())
-        if not self.told and self.nodes is None:
+        self.accounts_gpus = column is not None and any(_gpus(column, row[column], 1) for row in table.rows())
+        if not self.accounts_gpus and self.nodes is None:
             raise fault(path, say("sacct.no_gpus"), 1)
         self.sliced = column is not None and any(_SLICE.search(row[column]) for row in table.rows())
         self.restarted = sum(row.get("Restarts", "0").strip() not in ("", "0") for row in table.rows())
@@ -95,19 +95,12 @@ class _Rows:
         seconds = 0 if start is None else self._seconds(row, start, end, line)
         if seconds > LONGEST_S:
             raise fault(self.path, say("sacct.too_long", job=row["JobID"], seconds=seconds), line)
-        return Allocation(
-            row["JobID"],
-            row.get("JobName", ""),
-            state,
-            start,
-            end,
-            seconds,
-            0 if not seconds else self._gpus(row, line),
-        )
+        gpus = self._gpus(row, line) if seconds else 0
+        return Allocation(row["JobID"], row.get("JobName", ""), state, start, end, seconds, gpus)
 
     def _gpus(self, row: Mapping[str, str], line: int) -> int:
         nodes = self._whole(row, self.nodes, line) if self.nodes is not None else 1
-        if self.told and self.counts is not None:
+        if self.accounts_gpus and self.counts is not None:
             return _gpus(self.counts, row[self.counts], nodes)
         return nodes * self.gpus_per_node
 
@@ -150,7 +143,7 @@ class _Rows:
     def remarks(self, found: Sequence[Allocation]) -> list[str]:
         """What a reader should know of how GPUs and times were read."""
         out: list[str] = []
-        if not self.told:
+        if not self.accounts_gpus:
             out.append(say("sacct.nodes_count", gpus=self.gpus_per_node))
         if self.sliced:
             out.append(say("sacct.slices"))

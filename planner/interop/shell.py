@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from planner.interop.shell_commands import next_option, printed, said_by, tested
+from planner.interop.shell_commands import command_output, next_option, printed, tested
 from planner.interop.shell_flow import Flow, StopError
 from planner.interop.shell_syntax import Node, Pipe, Simple, parse
 from planner.interop.shell_words import BLANK, Scope, calculate, fields, quoted_text, text_of, unresolved
@@ -48,7 +48,7 @@ def read_script(
     *,
     environment: Mapping[str, str] | None = None,
     assume: bool = True,
-    beside: Callable[[str], str | None] = lambda _: None,
+    read_file: Callable[[str], str | None] = lambda _: None,
 ) -> Script:
     """The commands of a script with its own variables filled in.
 
@@ -57,14 +57,14 @@ def read_script(
     arguments : what the script is started with: $1, $2, …
     environment : variables that are set before it starts
     assume : which way a condition goes that only running the script would tell
-    beside : the text of a file that the script reads with `source`; None if it is not at hand
+    read_file : the text of a file that the script reads with `source`; None if it is not at hand
 
     Raises
     ------
     PlannerError
         If variables grow beyond reason or there are more words than any launch script has.
     """
-    run = _Run(Scope(name, arguments=list(arguments)), assume, beside)
+    run = _Run(Scope(name, arguments=list(arguments)), assume, read_file)
     for key, value in (environment or {}).items():
         run.scope.assign(key, [value])
     try:
@@ -79,9 +79,9 @@ def read_script(
 class _Run(Flow):
     """One pass over a script: what its simple commands do."""
 
-    def __init__(self, scope: Scope, assume: bool, beside: Callable[[str], str | None]) -> None:
+    def __init__(self, scope: Scope, assume: bool, read_file: Callable[[str], str | None]) -> None:
         super().__init__(scope, assume)
-        self.beside = beside
+        self.read_file = read_file
         self.unread: dict[str, bool] = {}
         self.assigned = False
         self.commands: list[list[str]] = []
@@ -138,6 +138,8 @@ class _Run(Flow):
             return None if value is None else bool(value)
         if name in self.functions and self.calls < _MAX_CALLS:
             return self.call(self.functions[name], words[1:])
+        if name in _STATUS:
+            return _STATUS[name]
         if name in _BUILTIN:
             return _BUILTIN[name](self, words)
         if name == "printf" and words[1:2] == ["-v"] and len(words) > 3:
@@ -229,7 +231,7 @@ class _Run(Flow):
     def source(self, words: list[str]) -> bool:
         """`source FILE ARGUMENTS`: a file that the script writes, or that is at hand, is read in its place."""
         name = words[1].replace(BLANK, " ") if len(words) > 1 else ""
-        text = self.scope.files.get(name) if name in self.scope.files else self.beside(name)
+        text = self.scope.files.get(name) if name in self.scope.files else self.read_file(name)
         if text is not None and self.calls < _MAX_CALLS:
             self.commands += self.within(text, words[1:])
         elif name:
@@ -260,7 +262,7 @@ class _Run(Flow):
             inner = self.test(words[1:])
             return None if inner is None else not inner
         words = [w for w in words if w not in ("(", ")")]
-        if len(words) == 2 and words[0] in ("-f", "-e", "-r", "-s") and self.beside(words[1].replace(BLANK, " ")):
+        if len(words) == 2 and words[0] in ("-f", "-e", "-r", "-s") and self.read_file(words[1].replace(BLANK, " ")):
             return True
         if any("$(" in w or "`" in w for w in words):
             return None
@@ -272,7 +274,7 @@ class _Run(Flow):
             return None
         self.calls += 1
         try:
-            return self.said(parse(text))
+            return self.nodes_output(parse(text))
         finally:
             self.calls -= 1
 
@@ -287,12 +289,12 @@ class _Run(Flow):
         finally:
             self.unsure, self.printing = unsure, before
 
-    def said(self, nodes: list[Node]) -> str | None:
+    def nodes_output(self, nodes: list[Node]) -> str | None:
         first = nodes[0] if len(nodes) == 2 else None
         if isinstance(first, Simple) and first.words and first.words[0][0].startswith("IFS="):
             before = self.scope.separator
             self.node(first)
-            found = self.said(nodes[1:])
+            found = self.nodes_output(nodes[1:])
             self.scope.separator = before
             return found
         if len(nodes) != 1:
@@ -310,31 +312,20 @@ class _Run(Flow):
             if words[0] == "echo" and any("$(" in w or "`" in w for w in words):
                 return None
             given = text if number else quoted_text(self.scope, part.here[0]).strip("\"'") if part.here else None
-            text = said_by(self.scope, words, given)
+            text = command_output(self.scope, words, given)
             if text is None:
                 return None
         return text
 
 
-def _always(status: bool | None) -> Callable[[_Run, list[str]], bool | None]:
-    return lambda _run, _words: status
-
-
+_STATUS = {"true": True, ":": True, "cd": True, "pwd": True, "false": False}
 _BUILTIN: dict[str, Callable[[_Run, list[str]], bool | None]] = {
-    "true": _always(True),
-    ":": _always(True),
-    "false": _always(False),
-    "cd": _always(True),
     "source": _Run.source,
     ".": _Run.source,
     "getopts": _Run.options,
-    "pwd": _always(True),
     "set": _Run.set_arguments,
     "shift": _Run.shift,
     "unset": _Run.unset,
     "eval": _Run.evaluate,
-    "exit": _Run.stop,
-    "return": _Run.stop,
-    "break": _Run.stop,
-    "continue": _Run.stop,
+    **dict.fromkeys(("exit", "return", "break", "continue"), _Run.stop),
 }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from planner.interop.shell_words import Scope, arithmetic, unresolved
 
 
-def said_by(scope: Scope, words: list[str], given: str | None) -> str | None:
+def command_output(scope: Scope, words: list[str], given: str | None) -> str | None:
     """The output of a command whose words are known; `given` is its input. None: only running it would tell."""
     name, rest = words[0], words[1:]
     match name:
@@ -70,13 +70,13 @@ def _fields_of(rest: Sequence[str], given: str) -> str | None:
     found = _AWK_FIELD.fullmatch(words[0]) if len(words) == 1 else None
     if found is None or len(separator) != 1 or unresolved(given):
         return None
-    said = []
+    lines = []
     for line in given.split("\n"):
         parts = line.split() if separator == " " else line.split(separator)
         number = len(parts) if found[1] == "$NF" else 0 if found[1] == "NF" else int(found[1][1:])
         value = parts[number - 1] if 0 < number <= len(parts) else ""
-        said.append(str(len(parts)) if found[1] == "NF" else line if found[1] == "$0" else value)
-    return "\n".join(said)
+        lines.append(str(len(parts)) if found[1] == "NF" else line if found[1] == "$0" else value)
+    return "\n".join(lines)
 
 
 def printed(form: str, words: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ class Flow(ABC):
         """Run an assignment or a command."""
 
     @abstractmethod
-    def said(self, nodes: list[Node]) -> str | None:
+    def nodes_output(self, nodes: list[Node]) -> str | None:
         """What commands print, where that is known."""
 
     def all(self, nodes: Sequence[Node]) -> bool | None:
@@ -57,7 +57,7 @@ class Flow(ABC):
                 statuses = [self.node(part) for part in parts]
                 last = parts[-1]
                 if isinstance(last, Simple) and last.words and last.words[0][0] == "grep":
-                    found = self.said([node])  # echo "$X" | grep -q word
+                    found = self.nodes_output([node])  # echo "$X" | grep -q word
                     return None if found is None else bool(found)
                 return statuses[-1]
             case Chain(parts):

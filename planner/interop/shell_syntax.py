@@ -124,7 +124,8 @@ class _Parser:
         nodes: list[Node] = []
         while (token := self.peek()) is not None:
             if token.kind == "here":
-                self._here(token)
+                if self.simple is not None:
+                    self.simple.here = (token.text, token.literal)
                 self.at += 1
             elif self.is_operator("\n", ";", "&", "|", "&&", "||", "|&"):
                 self.at += 1
@@ -137,29 +138,31 @@ class _Parser:
         self.depth -= 1
         return nodes
 
-    def _here(self, token: Token) -> None:
-        if self.simple is not None:
-            self.simple.here = (token.text, token.literal)
-
     def chain(self) -> Node:
         parts: list[tuple[str, Node]] = [("", self.pipe())]
         while self.is_operator("&&", "||"):
-            operator = self.tokens[self.at].text
-            self._skip_lines()
+            operator = self._text()
+            self._skip("\n")
             parts.append((operator, self.pipe()))
         return parts[0][1] if len(parts) == 1 else Chain(parts)
 
     def pipe(self) -> Node:
         parts = [self.command()]
         while self.is_operator("|", "|&"):
-            self._skip_lines()
+            self.at += 1
+            self._skip("\n")
             parts.append(self.command())
         return parts[0] if len(parts) == 1 else Pipe(parts)
 
-    def _skip_lines(self) -> None:
-        self.at += 1
-        while self.is_operator("\n"):
+    def _skip(self, *operators: str) -> None:
+        while self.is_operator(*operators):
             self.at += 1
+
+    def _text(self) -> str:
+        """The text of the next token, which is read; "" at the end."""
+        token = self.peek()
+        self.at += 1
+        return "" if token is None else token.text
 
     def command(self) -> Node:
         if self.is_word("if"):
@@ -214,11 +217,8 @@ class _Parser:
         return _sum(inner)
 
     def _function(self) -> Node:
-        token = self.peek()
-        name = token.text if token is not None else ""
-        self.at += 1
-        while self.is_operator("(", ")", "\n"):
-            self.at += 1
+        name = self._text()
+        self._skip("(", ")", "\n")
         if not self.is_word("{"):
             return Simple([(name, None)])
         self.at += 1
@@ -244,19 +244,15 @@ class _Parser:
         self.at += self.is_word("done")
         return body
 
-    def _counted(self) -> Group:
-        """`for ((start; condition; step))`, whose first bracket is at hand."""
-        self.at += 1
-        parts = [*(text.strip() for text in self._arithmetic().words[1][0].strip('"').split(";")), "", "", ""]
-        start, condition, step = ([_sum([text])] if text else [] for text in parts[:3])
-        while self.is_operator(";", "\n"):
-            self.at += 1
-        return Group([*start, Loop("", None, [*condition], self._do(), step=[*step])])
-
     def _for(self) -> Loop | Group:
         self.at += 1
         if self.is_operator("("):
-            return self._counted()
+            # `for ((start; condition; step))`, whose first bracket is at hand
+            self.at += 1
+            parts = [*(text.strip() for text in self._arithmetic().words[1][0].strip('"').split(";")), "", "", ""]
+            start, condition, step = ([_sum([text])] if text else [] for text in parts[:3])
+            self._skip(";", "\n")
+            return Group([*start, Loop("", None, [*condition], self._do(), step=[*step])])
         token = self.peek()
         variable = token.text if token is not None and token.kind == "word" else ""
         self.at += 1
@@ -267,15 +263,12 @@ class _Parser:
             while (token := self.peek()) is not None and token.kind == "word":
                 words.append(token.text)
                 self.at += 1
-        while self.is_operator(";", "\n"):
-            self.at += 1
+        self._skip(";", "\n")
         return Loop(variable, words, [], self._do())
 
     def _case(self) -> Case:
         self.at += 1
-        token = self.peek()
-        word = token.text if token is not None else ""
-        self.at += 1
+        word = self._text()
         while self.is_word("in") or self.is_operator("\n"):
             self.at += 1
         arms: list[tuple[list[str], list[Node]]] = []
@@ -290,8 +283,7 @@ class _Parser:
                 self.at += 1
             self.at += self.is_operator(")")
             arms.append((patterns, self.commands(("esac",))))
-            while self.is_operator(";;", ";;&", ";&", "\n", ";"):
-                self.at += 1
+            self._skip(";;", ";;&", ";&", "\n", ";")
             self.at = max(self.at, before + 1)
         self.at += self.is_word("esac")
         return Case(word, arms)

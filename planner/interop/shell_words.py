@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import fnmatch
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from planner.interop.shell_tokens import piece_end
@@ -174,8 +174,8 @@ def _dollar(scope: Scope, piece: str) -> list[str]:
         value = arithmetic(scope, piece[3:-2])
         return [written] if value is None else [str(value)]
     if piece[0] == "`" or piece.startswith("$("):
-        said = scope.output(piece[1:-1] if piece[0] == "`" else piece[2:-1])
-        return [written] if said is None else [said]
+        output = scope.output(piece[1:-1] if piece[0] == "`" else piece[2:-1])
+        return [written] if output is None else [output]
     inner = piece[2:-1] if piece.startswith("${") and piece.endswith("}") else piece[1:]
     values = _parameter(scope, inner)
     return unknown if values is None else values
@@ -221,7 +221,9 @@ def _parameter(scope: Scope, inner: str) -> list[str] | None:
 def _changed(scope: Scope, name: str, values: list[str] | None, rest: str) -> list[str] | None:
     """A parameter with what stands behind its name: a default, a pattern cut off or replaced, a part of it."""
     if default := re.fullmatch(r"(:?)([-=+?])(.*)", rest, re.DOTALL):
-        empty = values is None or (bool(default[1]) and not any(values)) or _is_unset(values)
+        # A value that is nothing but a variable which the script never set is none: NODES=${SLURM_NNODES}.
+        unset = values is None or len(values) == 1 and re.fullmatch(r"\$\{?(?:[A-Za-z_]\w*|\d+)\}?", values[0])
+        empty = values is None or (bool(default[1]) and not any(values)) or bool(unset)
         if default[2] == "+":
             return [] if empty else [text_of(scope, default[3])]
         if not empty:
@@ -246,11 +248,6 @@ def _changed(scope: Scope, name: str, values: list[str] | None, rest: str) -> li
     if rest in (",,", ",", "^^", "^"):
         return [text.lower() if rest[0] == "," else text.upper()]
     return None
-
-
-def _is_unset(values: Sequence[str]) -> bool:
-    """Whether a value is nothing but a variable that the script never set: NODES=${SLURM_NNODES}."""
-    return len(values) == 1 and re.fullmatch(r"\$\{?(?:[A-Za-z_]\w*|\d+)\}?", values[0]) is not None
 
 
 def _cut(text: str, kind: str, pattern: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.interop.files import MAX_DEPTH, config_text, shown, whole
-from planner.interop.imported import Imported, Taken, data_given, model_taken
+from planner.interop.imported import Imported, Stated, Taken, model_taken
 from planner.interop.key_kinds import Kinds, sort_keys, table_of_keys
 from planner.interop.torchtitan_assumptions import TABLE, P
 from planner.interop.values import Values, flat
@@ -27,15 +27,8 @@ _TABLE = table_of_keys("torchtitan")
 SHARD, REPLICATE = f"{P}data_parallel_shard_degree", f"{P}data_parallel_replicate_degree"
 
 
-def import_torchtitan(
-    path: Path, *, gpus: int | None = None, samples: int | None = None, tokens: int | None = None
-) -> Imported:
-    """A scenario from a TOML of torchtitan.
-
-    Parameters
-    ----------
-    gpus : GPUs of the run, where its shard degree is -1 (what is left)
-    samples, tokens : of one epoch of the data, which no TOML says
+def import_torchtitan(path: Path, stated: Stated) -> Imported:
+    """A scenario from a TOML of torchtitan; it needs the GPUs where the shard degree is -1 (what is left).
 
     Raises
     ------
@@ -44,24 +37,28 @@ def import_torchtitan(
     """
     job = Values("torchtitan", shown(path.name, 80), _values(path), TABLE)
     model, taken_model = _model(job)
-    degrees = _degrees(job, gpus)
+    degrees = _degrees(job, stated.gpus)
     batch = _batch(job, degrees)
     taken = [Taken("name", shown(path.stem, 80), ""), *taken_model]
-    taken += _length(job, batch[0].value, samples, tokens)
+    iterations, length = job.take("training.iterations", "data.seq_length")
+    data = stated.data or Taken("data.samples", iterations.value * batch[0].value, "what the run reads")
+    if not stated.data:
+        job.remarks.append(say("torchtitan.length"))
+    taken += [data, length, iterations]
     taken += [Taken("training.framework", "torchtitan", "a TOML of torchtitan"), batch[0], *_precision(job)]
     taken.append(Taken("training.fused_or_compile", bool(job.get("compile.enable")), job.origin("compile.enable")))
     taken += [*degrees.values(), batch[1], *_sharding(job, degrees), *_recompute(job, model)]
-    asked = {key for key in job.values if key.split(".")[0] in {*_TABLE["sections"], "quantize"}}
+    of_sections = {key for key in job.values if key.split(".")[0] in {*_TABLE["sections"], "quantize"}}
     kept = job.deciding()
     if job.values.get("activation_checkpoint.mode") != "memory_budget":
         kept.pop(budget := "activation_checkpoint.memory_budget", None)
         job.used.add(budget)
-    kinds = Kinds("torchtitan", _TABLE["irrelevant"] | asked, kept)
-    said = sort_keys(dict.fromkeys(job.values, job.name), job.used, kinds)
+    kinds = Kinds("torchtitan", _TABLE["irrelevant"] | of_sections, kept)
+    others = sort_keys(dict.fromkeys(job.values, job.name), job.used, kinds)
+    warnings = (*job.warnings, *others.warnings)
     return Imported(
-        "torchtitan", (job.name,), model, tuple(taken), said.unused, tuple(job.remarks), extras={},
-        warnings=(*job.warnings, *said.warnings),
-    )  # fmt: skip
+        "torchtitan", (job.name,), model, tuple(taken), others.unused, tuple(job.remarks), warnings=warnings
+    )
 
 
 def _values(path: Path) -> dict[str, Any]:
@@ -153,14 +150,6 @@ def _batch(job: Values, degrees: Mapping[str, Taken]) -> tuple[Taken, Taken]:
             raise PlannerError(say("torchtitan.micro_batch", file=job.name, local=local, micro=micro))
     said = job.origin(total_key) if size != -1 else "local batch size x data-parallel degree"
     return Taken("training.global_batch", total, said), Taken("layout.micro_batch", micro, job.origin(key))
-
-
-def _length(job: Values, batch: int, samples: int | None, tokens: int | None) -> list[Taken]:
-    iterations, length = job.take("training.iterations", "data.seq_length")
-    if (given := data_given(samples, tokens)) is not None:
-        return [given, length, iterations]
-    job.remarks.append(say("torchtitan.length"))
-    return [Taken("data.samples", iterations.value * batch, "what the run reads"), length, iterations]
 
 
 def _precision(job: Values) -> list[Taken]:

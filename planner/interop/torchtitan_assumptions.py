@@ -6,10 +6,9 @@ torchtitan/config/job_config.py, torchtitan/distributed, torchtitan/models/*/inf
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from planner.interop.assumptions import Assumption, fields_of, no_scores
+from planner.interop.assumptions import Assumption, fields_of, no_scores, with_experts
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
 from planner.interop.torchtitan_models import flavour_of
@@ -55,10 +54,6 @@ def _local_batch(export: Export) -> int:
     """With a pipeline, the local batch is what the pipeline cuts into micro-batches; without, one micro-batch."""
     layout = export.plan.layout
     return layout.micro_batch * (layout.grad_accum if layout.pp > 1 else 1)
-
-
-def _with_experts(value: Callable[[Export], Any]) -> Callable[[Export], Any]:
-    return lambda export: value(export) if export.model.moe is not None else None
 
 
 def _expert_ranks_lacking(export: Export) -> str:
@@ -141,8 +136,8 @@ TORCHTITAN = (
                       write=lambda e: e.plan.layout.micro_batch if e.plan.layout.pp > 1 else None)),
                "torchtitan_assumptions.batch_otherwise"),
     Assumption("expert ranks", "torchtitan_assumptions.expert_ranks", BOTH,
-               (Field(f"{P}expert_parallel_degree", "layout.ep", 1, _with_experts(lambda e: e.plan.layout.ep)),
-                Field(f"{P}expert_tensor_parallel_degree", "", 1, _with_experts(lambda _: 1), decides="the layout")),
+               (Field(f"{P}expert_parallel_degree", "layout.ep", 1, with_experts(lambda e: e.plan.layout.ep)),
+                Field(f"{P}expert_tensor_parallel_degree", "", 1, with_experts(lambda _: 1), decides="the layout")),
                lacking=_expert_ranks_lacking),
     Assumption("sequence parallel", "assumptions.divided_by_tp", BOTH, (),
                "torchtitan_assumptions.sequence_parallel_otherwise"),
@@ -183,7 +178,7 @@ TORCHTITAN = (
     Assumption("loss", "assumptions.loss_copied", BOTH, (), "torchtitan_assumptions.loss_otherwise"),
     Assumption("routing", "torchtitan_assumptions.routing", BOTH, (), "torchtitan_assumptions.routing_otherwise"),
     Assumption("expert exchange", "torchtitan_assumptions.expert_exchange", "time",
-               (Field(f"{P}expert_parallel_comm_backend", write=_with_experts(lambda _: "standard")),)),
+               (Field(f"{P}expert_parallel_comm_backend", write=with_experts(lambda _: "standard")),)),
     Assumption("CUDA graphs", "assumptions.none", "time", (), "torchtitan_assumptions.cuda_graphs_otherwise"),
 )  # fmt: skip
 #: All that is read.

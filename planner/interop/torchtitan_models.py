@@ -39,37 +39,22 @@ def flavour_of(model: ModelSpec) -> Flavour:
     if lacks:
         return Flavour("", lacks=lacks)
     if model.qk_norm or model.head_dim * model.heads != model.hidden or model.tied_embeddings:
-        return Flavour("qwen3", PLANNED, _qwen3(model))
-    return Flavour("llama3", PLANNED, _llama3(model))
-
-
-def _llama3(model: ModelSpec) -> str:
-    """The MLP is int(multiplier x int(8/3 dim)) wide, rounded up to multiple_of."""
+        values = (
+            f"head_dim={model.head_dim}, hidden_dim={model.ffn}, qk_norm=True, "
+            f"enable_weight_tying={model.tied_embeddings},\n    rope_theta=1000000,"
+        )
+        return Flavour("qwen3", PLANNED, _module(model, "qwen3", "Qwen3ModelArgs", values))
+    # The MLP is int(multiplier x int(8/3 dim)) wide, rounded up to multiple_of.
     multiplier = (model.ffn + 0.5) / int(8 * model.hidden / 3)
-    return _module(
-        "llama3",
-        "llama3_args",
-        "TransformerModelArgs",
-        f"dim={model.hidden}, n_layers={model.layers}, n_heads={model.heads}, n_kv_heads={model.kv_heads}, "
-        f"vocab_size={model.vocab},\n    ffn_dim_multiplier={multiplier!r}, multiple_of=1,  # MLP of {model.ffn}\n"
-        "    rope_theta=500000,",
-    )
+    values = f"ffn_dim_multiplier={multiplier!r}, multiple_of=1,  # MLP of {model.ffn}\n    rope_theta=500000,"
+    return Flavour("llama3", PLANNED, _module(model, "llama3", "TransformerModelArgs", values))
 
 
-def _qwen3(model: ModelSpec) -> str:
-    return _module(
-        "qwen3",
-        "qwen3_args",
-        "Qwen3ModelArgs",
-        f"dim={model.hidden}, n_layers={model.layers}, n_heads={model.heads}, n_kv_heads={model.kv_heads}, "
-        f"vocab_size={model.vocab},\n    head_dim={model.head_dim}, hidden_dim={model.ffn}, qk_norm=True, "
-        f"enable_weight_tying={model.tied_embeddings},\n    rope_theta=1000000,",
-    )
-
-
-def _module(kind: str, table: str, args: str, values: str) -> str:
+def _module(model: ModelSpec, kind: str, args: str, values: str) -> str:
     return (
         f'"""The planned shape, for torchtitan\'s {kind}; train.toml imports it (experimental.custom_import)."""\n\n'
-        f"from torchtitan.models.{kind} import {args}, {table}\n\n"
-        f'{table}["{PLANNED}"] = {args}(\n    {values}\n)\n'
+        f"from torchtitan.models.{kind} import {args}, {kind}_args\n\n"
+        f'{kind}_args["{PLANNED}"] = {args}(\n'
+        f"    dim={model.hidden}, n_layers={model.layers}, n_heads={model.heads}, n_kv_heads={model.kv_heads}, "
+        f"vocab_size={model.vocab},\n    {values}\n)\n"
     )

@@ -63,7 +63,13 @@ def follow_log(
     try:
         while True:
             before = reader.bytes_read
-            grown, state = _drain(reader, stream, path, state)
+            grown = False
+            for found in blocks(reader, stream, path):
+                for records in found:
+                    if reader.replaced:
+                        state, reader.replaced = TrackState(state.course), False
+                    state.add(records)
+                    grown = True
             if not reader.knows and reader.bytes_read > before and (why := no_known_step(path, waits=True)):
                 raise PlannerError(why)
             if grown or first:
@@ -72,7 +78,8 @@ def follow_log(
             sleep(interval_s)
             fresh = _replaced(path, stream)
             if fresh is not None:
-                _, state = _finish(reader, state)
+                for records in reader.feed(b"", end=True):
+                    state.add(records)
                 stream.close()
                 stream = fresh
     finally:
@@ -82,24 +89,6 @@ def follow_log(
 def _hint(plan: Plan | None) -> Hint:
     """What the plan says of a step, for logs that tell throughput alone."""
     return Hint() if plan is None else Hint(plan.global_batch, plan.seq_length, plan.gpus)
-
-
-def _drain(reader: LogReader, stream: FileIO, path: Path, state: TrackState) -> tuple[bool, TrackState]:
-    grown = False
-    for found in blocks(reader, stream, path):
-        for records in found:
-            if reader.replaced:
-                state, reader.replaced = TrackState(state.course), False
-            state.add(records)
-            grown = True
-    return grown, state
-
-
-def _finish(reader: LogReader, state: TrackState) -> tuple[bool, TrackState]:
-    found = reader.feed(b"", end=True)
-    for records in found:
-        state.add(records)
-    return bool(found), state
 
 
 def _replaced(path: Path, stream: FileIO) -> FileIO | None:

@@ -18,10 +18,10 @@ import numpy as np
 from planner.interop.log_forms import MARKS, no_known_step
 from planner.interop.log_lines import PAD, REACH, find_records
 from planner.interop.log_records import Hint, Rows
-from planner.interop.log_steps import StepLines
+from planner.interop.log_steps import StepLines, label_of
 from planner.interop.log_tables import DeepSpeedLines, LogTable, open_table
 from planner.interop.log_trainer_state import trainer_state_lines
-from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.performance.arrays import BoolArray, IntArray
 from planner.reading import fault, opened
 from planner.tracking.state import Records
 from planner.units import PlannerError
@@ -42,7 +42,6 @@ _TFLOPS = re.compile(
 _START_BYTES = 1024  # from one record to the next, when a start lies between
 _MOST_CLOCKS = 256  # times looked for in one block
 _FAR = 64 << 10  # bytes between records that are always looked into
-_LABEL = re.compile(rb"^\W{0,3}(?:rank|default|node|worker|host)?[ _-]{0,2}(\d{1,6})(?:\]|: )", re.IGNORECASE)
 
 
 @dataclass
@@ -131,18 +130,18 @@ class LogReader:
         if self._table is not None:
             rows = self._table.rows(bytes(data[begin:end]), whole=not last)
             self.rows_refused = self._table.refused
-            return self._resumed(rows.iteration, rows.step_s, rows.wall_s, rows.total, rows.batch)
+            return self._resumed(rows)
         if data.find(b"iteration (ms)", begin, end) >= 0:
             return self._neox(data, begin, end)
         self._marked = self._marked or self._mark_in(data, begin, end)
         if self.dialect not in ("neox", "deepspeed"):
             self._steps = self._steps or StepLines(Hint(self.batch_hint, self.seq_length, self.gpus))
             self._steps.clock.marked = self._steps.clock.marked or self._marked
-            told = self._steps.rows(bytes(data[begin:end]), end=last)
+            found = self._steps.rows(bytes(data[begin:end]), end=last)
             self._marked = False if self._steps.kind else self._marked
-            if len(told.iteration):
+            if len(found.iteration):
                 self.dialect = "lines"
-                return self._of_lines(told)
+                return self._of_lines(found)
             if self._steps.kind:
                 return _nothing()
         if self.dialect != "neox":
@@ -150,7 +149,7 @@ class LogReader:
             rows = self._deepspeed.rows(bytes(data[begin:end]))
             if len(rows.iteration):
                 self.dialect = "deepspeed"
-                return self._resumed(rows.iteration, rows.step_s, rows.wall_s, None, None)
+                return self._resumed(rows)
         return _nothing()
 
     def _neox(self, data: bytearray, begin: int, end: int) -> Records:
@@ -172,6 +171,7 @@ class LogReader:
         for i in sorted(edges)[:_MOST_CLOCKS]:
             wall[i] = _time_before(data, begin, int(position[i]))
         last = _line(data, begin, end, int(position[-1]))
+        consumed = _first_number(_CONSUMED, last)
         return Records(
             found.iteration[keep],
             steps,
@@ -180,7 +180,7 @@ class LogReader:
             total=int(found.total[keep][-1]),
             batch=_batch_of(last, float(steps[-1])),
             tflops=_first_number(_TFLOPS, last),
-            samples=_whole(_first_number(_CONSUMED, last)),
+            samples=None if consumed is None else int(consumed),
         )
 
     def _order(
@@ -193,7 +193,7 @@ class LogReader:
         # A young log is looked into as a whole: its starts may lie close together.
         if bool((steps > 0).all()) and not (first and self._mark_in(data, int(position[0]), int(position[-1]))):
             if first:
-                self._label, self._marked = _label_of(data, begin, end, int(position[0])), True
+                self._label, self._marked = label_of(_line(data, begin, end, int(position[0]))), True
             if n > 1:
                 self._interval = max(1, int(np.median(steps[1:])))
             restart = np.zeros(n, dtype=bool)
@@ -221,7 +221,7 @@ class LogReader:
         previous = begin
         for i, (number, at) in enumerate(zip(iteration.tolist(), position.tolist(), strict=True)):
             first = self._last < 0
-            label = _label_of(data, begin, end, at)
+            label = label_of(_line(data, begin, end, at))
             marked = self._marked or self._mark_in(data, previous, at)
             if first or marked:
                 self._label = label
@@ -247,16 +247,14 @@ class LogReader:
     def _mark_in(data: bytearray, begin: int, end: int) -> bool:
         return any(data.find(mark, begin, end) >= 0 for mark in MARKS)
 
-    def _resumed(
-        self, iteration: IntArray, step_s: FloatArray, wall_s: FloatArray, total: int | None, batch: int | None
-    ) -> Records:
+    def _resumed(self, rows: Rows) -> Records:
         """Records of a log that no two ranks write: a number that does not grow is a new start."""
-        if len(iteration):
-            restart = np.diff(iteration, prepend=self._last) <= 0
-            restart[0] = restart[0] or self._last < 0
-            self._last = int(iteration[-1])
-            return Records(iteration, step_s, wall_s, restart, total, batch)
-        return _nothing()
+        if not len(rows.iteration):
+            return _nothing()
+        restart = np.diff(rows.iteration, prepend=self._last) <= 0
+        restart[0] = restart[0] or self._last < 0
+        self._last = int(rows.iteration[-1])
+        return Records(rows.iteration, rows.step_s, rows.wall_s, restart, rows.total, rows.batch)
 
 
 def read_log(
@@ -340,11 +338,6 @@ def _line(data: bytearray, begin: int, end: int, at: int) -> bytes:
     return bytes(data[start : stop if stop >= 0 else min(end, at + 4 * REACH)])
 
 
-def _label_of(data: bytearray, begin: int, end: int, at: int) -> bytes | None:
-    found = _LABEL.match(_line(data, begin, end, at)[:64])
-    return found[1] if found else None
-
-
 def _batch_of(line: bytes, step_s: float) -> int | None:
     stated = _first_number(_BATCH, line)
     if stated is not None:
@@ -354,13 +347,8 @@ def _batch_of(line: bytes, step_s: float) -> int | None:
     return batch if 0 < batch < 10**9 else None
 
 
-def _whole(number: float | None) -> int | None:
-    return None if number is None else int(number)
-
-
 def _first_number(pattern: re.Pattern[bytes], line: bytes) -> float | None:
     found = pattern.search(line)
     if found is None:
         return None
-    text = next(group for group in found.groups() if group is not None)
-    return float(text)
+    return float(next(group for group in found.groups() if group is not None))

@@ -15,6 +15,18 @@ from planner.units import PlannerError
 from planner.words import say
 
 ACCELERATE = "accelerate.yaml"
+#: What the script is, and what of a model it takes, by whether it tunes adapters.
+_SCRIPTS = {
+    True: (
+        "  TRAIN_SCRIPT     trl/scripts/sft.py of TRL, which needs peft, and bitsandbytes for 4 bits",
+        "  MODEL_PATH       folder or name on the Hub of the model whose weights stay as they are",
+        "                   (the data follow the script's name: train.sh --dataset_name NAME)",
+    ),
+    False: (
+        "  TRAIN_SCRIPT     a script of the Trainer's that reads TrainingArguments, as run_clm.py does",
+        "  MODEL_PATH       folder or name on the Hub of the model's config.json",
+    ),
+}
 
 
 def config_and_arguments(
@@ -97,7 +109,7 @@ def trainer_script(export: Export, arguments: dict[str, Any], installed: str) ->
         *commented(
             [
                 f"Run it on every node, where {installed} are installed, with:",
-                *_reads(tuned),
+                *_SCRIPTS[tuned],
                 "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
                 "  MASTER_ADDR, NODE_RANK   the first node, and which node this is (0 to NNODES - 1)",
                 f"Sequences have {plan.seq_length} tokens; the script cuts them so ({cut}).",
@@ -118,20 +130,6 @@ def trainer_script(export: Export, arguments: dict[str, Any], installed: str) ->
         "",
     ]
     return "\n".join(lines)
-
-
-def _reads(tuned: bool) -> list[str]:
-    """What the script is, and what of a model it takes."""
-    if tuned:
-        return [
-            "  TRAIN_SCRIPT     trl/scripts/sft.py of TRL, which needs peft, and bitsandbytes for 4 bits",
-            "  MODEL_PATH       folder or name on the Hub of the model whose weights stay as they are",
-            "                   (the data follow the script's name: train.sh --dataset_name NAME)",
-        ]
-    return [
-        "  TRAIN_SCRIPT     a script of the Trainer's that reads TrainingArguments, as run_clm.py does",
-        "  MODEL_PATH       folder or name on the Hub of the model's config.json",
-    ]
 
 
 def _argument(key: str, value: Any) -> str:

@@ -191,12 +191,12 @@ def test_the_log_of_a_short_run_may_have_any_public_form(tmp_path, lines, flag):
     batch = int(next(filter(None, stated.groups()))) if stated else 64
     if flag == "refused":
         with pytest.raises(PlannerError, match="tells a training step"):
-            measured(PlannedRun(1, part, 44), path)
+            measured(PlannedRun(number=1, answer=part, whole_layers=44), path)
         return
     plan = replace(part.plan, global_batch=batch, layout=replace(part.plan.layout, grad_accum=batch // 8))
     if batch != 64 and "samples/sec" in lines:
         pytest.skip("its rate is of another batch than the fixture's")
-    found = measured(PlannedRun(1, replace(part, plan=plan), 44), path)
+    found = measured(PlannedRun(number=1, answer=replace(part, plan=plan), whole_layers=44), path)
     assert found.step_s == pytest.approx(2.0, rel=0.01)
     assert found.row["layers_run"] == "4"
     assert found.row["n_layers"] == "44"

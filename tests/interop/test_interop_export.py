@@ -23,7 +23,7 @@ from planner.interop.export_slurm import time_limit
 from planner.interop.exporting import TARGETS, export_files, write_files
 from planner.interop.imported import Imported
 from planner.interop.importing import import_files
-from planner.interop.megatron_conditions import pipeline_layout
+from planner.interop.megatron_assumptions import pipeline_layout
 from planner.interop.plans import read_plan
 from planner.performance.framework_table import frameworks
 from planner.results.answers import Optimization, Trained

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from planner.interop.hf_families import FAMILIES, REFUSED
-from planner.interop.hf_kinds import _DECIDING, _IRRELEVANT
+from planner.interop.huggingface import _DECIDING, _IRRELEVANT
 from planner.interop.imported import Imported
 from planner.interop.importing import import_files
 from planner.units import PlannerError

@@ -14,7 +14,7 @@ from planner import load_scenario, optimize
 from planner.interop.exporting import export_files, write_files
 from planner.interop.imported import Imported, scenario_yaml
 from planner.interop.importing import import_files
-from planner.interop.megatron_keys import DECIDING, known_options
+from planner.interop.megatron_arguments import DECIDING, known_options
 from planner.results.answers import Trained
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts

@@ -9,9 +9,10 @@ import pytest
 
 from planner.interop.deepspeed_assumptions import DEEPSPEED
 from planner.interop.hf_families import REFUSED
+from planner.interop.imported import Stated
 from planner.interop.key_kinds import table_of_keys
 from planner.interop.megatron import import_megatron
-from planner.interop.megatron_keys import DECIDING
+from planner.interop.megatron_arguments import DECIDING
 from planner.interop.nanotron_assumptions import TABLE as NANOTRON
 from planner.interop.peft import with_peft
 from planner.interop.torchtitan_assumptions import TABLE as TORCHTITAN
@@ -53,7 +54,7 @@ def test_an_import_says_the_same_in_another_language(tmp_path: Path, options: st
     path = tmp_path / "run.sh"
     path.write_text(f"{RUN} {options}\n")
     try:
-        found = import_megatron(path)
+        found = import_megatron(path, Stated())
         said = [*found.warnings, *found.remarks]
     except PlannerError as error:
         said = [error.args[0]]

@@ -15,12 +15,14 @@ from words_cases import sentences as sentences_of
 
 from planner.catalog.risk_facts import load_risk_facts
 from planner.files import write_all
+from planner.report.layout import clean, display_width
 from planner.report.proposal.content import build_proposal
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.locale import locale
 from planner.report.proposal.markdown import escaped, markdown
 from planner.report.proposal.model import Bullets, Facts, Figure, Paragraph, Proposal, Section, Table
 from planner.report.proposal.page import page
+from planner.report.proposal.plain import WIDTH, plain
 from planner.report.proposal.writing import formats_of
 from planner.results.plan import Quantiles
 from planner.units import PlannerError
@@ -154,9 +156,26 @@ def test_markdown_tables_have_as_many_cells_in_every_row():
             widths = []
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("kind", ["plain", "several", "hostile"])
+def test_plain_text_says_all_that_the_document_says_within_its_width(kind, language):
+    document = proposal(kind, language)
+    text = plain(document)
+    assert all(display_width(line) <= WIDTH and line == line.rstrip() for line in text.splitlines())
+    seen = re.sub(r"\s", "", text)
+    for part in document.sections:
+        for block in part.blocks:
+            whole = [block.text] if isinstance(block, Paragraph) else []
+            whole += block.items if isinstance(block, Bullets) else []
+            whole += [cell.text for _, cell in block.rows] if isinstance(block, Facts) else []
+            assert all(re.sub(r"\s", "", clean(said)) in seen for said in whole)
+            cells = [cell.text for row in block.rows for cell in row] if isinstance(block, Table) else []
+            assert {char for said in cells for char in clean(said)} <= {*text, " "}
+
+
 def test_formats_are_checked_before_anything_is_done():
     assert formats_of("pdf, HTML,pdf") == ("pdf", "html")
-    with pytest.raises(PlannerError, match="html, pdf, xlsx, md"):
+    with pytest.raises(PlannerError, match="html, pdf, xlsx, md, txt"):
         formats_of("docx")
 
 

@@ -11,7 +11,7 @@ from planner.report.proposal.model import Proposal
 from planner.units import PlannerError
 from planner.words import say
 
-FORMATS = ("html", "pdf", "xlsx", "md")
+FORMATS = ("html", "pdf", "xlsx", "md", "txt")
 STEM = "proposal"
 
 
@@ -61,6 +61,10 @@ def _render(proposal: Proposal, name: str) -> bytes:
         from planner.report.proposal.workbook import workbook
 
         return workbook(proposal)
+    if name == "txt":
+        from planner.report.proposal.plain import plain
+
+        return plain(proposal).encode()
     from planner.report.proposal.markdown import markdown
 
     return markdown(proposal).encode()
