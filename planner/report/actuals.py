@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from planner.money import GPU_HOURS, NODE_HOURS
-from planner.report.figures import unit_text
+from planner.report.figures import rate_text, unit_text
 from planner.report.layout import Page, bullets, columns, hanging, heads
 from planner.tracking.actuals import Actuals
 from planner.words import phrase, said
@@ -97,7 +97,7 @@ def _price(found: Actuals, page: Page) -> list[str]:
         return hanging(said("labels.money"), said("actuals.no_price"), page)
     price = "actuals.at_price" if found.source == "slurm" else "actuals.as_billed"
     lines = hanging(said("labels.money"), said(price, price=found.usd_per_gpu_hour, unit=unit_text("USD")), page)
-    return lines + (hanging(said("labels.rate"), found.money.rate_text, page) if found.money.foreign else [])
+    return lines + (hanging(said("labels.rate"), rate_text(found.money), page) if found.money.foreign else [])
 
 
 def _table(

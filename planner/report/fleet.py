@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.money import in_its_money, money_of
-from planner.report.figures import chance, money_text, rate_sentence, time_text
+from planner.report.figures import chance, money_text, rate_sentence, rate_text, time_text
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, hanging, wrap
 from planner.search.fleets import FleetAnswer
@@ -44,5 +44,5 @@ def fleet_table(found: FleetAnswer, width: int = 80, colour: bool = False) -> st
 
 def _mixed(found: FleetAnswer) -> str:
     """At which rates amounts of several currencies came together, in dollars."""
-    rates = list(dict.fromkeys(money_of(each).rate_text for each in found.provenance if money_of(each).foreign))
+    rates = list(dict.fromkeys(rate_text(money_of(each)) for each in found.provenance if money_of(each).foreign))
     return say("fleet.mixed", rates=rates) if rates else ""

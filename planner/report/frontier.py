@@ -18,7 +18,7 @@ from planner.results.answers import Frontier, GivenUp
 from planner.results.json_form import hours_apart
 from planner.results.plan import Layout, Plan
 from planner.units import format_count
-from planner.words import said, worded
+from planner.words import Sentence, said, say, worded
 
 
 def _of_layout(name: str) -> Callable[[Plan], object]:
@@ -48,15 +48,21 @@ MOST_ROWS = 16  # with the drawing, what a person reads
 WIDE = 100  # columns from which a table of plans also shows their layouts
 
 
-def layout_words(plan: Plan | GivenUp) -> str:
-    """A layout in one short line: "tp2 pp4 dp12 zero1 full mb4"."""
-    layout, group = plan.layout, plan.shard_group
+def layout_words(plan: Plan | GivenUp) -> Sentence:
+    """A plan's layout in one short line: "tp2 pp4 dp12 zero1 recompute full mb4"."""
+    return layout_in_short(plan.layout, plan.shard_group, plan.recompute_words)
+
+
+def layout_in_short(layout: Layout, group: int | None, recompute: str) -> Sentence:
+    """A layout in one short line, its states over a `group` of GPUs, and what it recomputes in words."""
     parts = [f"tp{layout.tp}", f"pp{layout.pp}" + (f"×{layout.vpp}" if layout.vpp > 1 else ""), f"dp{layout.dp}"]
     parts += [f"cp{layout.cp}"] if layout.cp > 1 else []
     parts += [f"ep{layout.ep}"] if layout.ep > 1 else []
     parts += [f"zero{layout.zero_stage}" + (f"/{group}" if group else "")]
-    parts += [f"recompute {plan.recompute_words}"] if layout.recompute != "none" else []
-    return " ".join([*parts, f"mb{layout.micro_batch}"])
+    text, size = " ".join(parts), layout.micro_batch
+    if layout.recompute == "none":
+        return say("frontier.layout_plain", layout=text, micro_batch=size)
+    return say("frontier.layout_recomputing", layout=text, recompute=recompute, micro_batch=size)
 
 
 def axes_words(frontier: Frontier) -> str:

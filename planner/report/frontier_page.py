@@ -92,7 +92,7 @@ def _table(frontier: Frontier, scene: Scene) -> str:
         said("frontier_page.gpus_head"): [format_count(plan.gpus) for plan in plans],
         said("frontier_page.offer"): [scene.offers[spot.offer] for spot in scene.spots],
         said("frontier_page.batch"): [format_count(plan.global_batch) for plan in plans],
-        said("frontier_page.layout"): [layout_words(plan) for plan in plans],
+        said("frontier_page.layout"): [worded(layout_words(plan)) for plan in plans],
     }
     if any(plan.p_within_both is not None for plan in plans):
         columns[said("frontier_page.chance_head")] = [_chance(plan) for plan in plans]

@@ -9,14 +9,14 @@ from planner.money import writing
 from planner.report import plan_sections
 from planner.report.buying import buying_of_answer, purchase_text
 from planner.report.evidence import checks, memory_text
-from planner.report.figures import age, range_text, trained_words
+from planner.report.figures import age, range_text, rate_text, trained_words
 from planner.report.frontier import columns_of, layout_words, plan_columns
 from planner.report.layout import Page, display_width, hanging, wrap
 from planner.report.simplicity import given_up_lines
 from planner.results.answers import Optimization
 from planner.results.plan import Plan, Plausibility, Rented
 from planner.units import format_bandwidth
-from planner.words import Sentence, phrase, said, say
+from planner.words import Sentence, phrase, said, say, worded
 
 LINES = 40  # of a terminal of 80 columns
 _ENDS = " .,;:，。；：、"  # what three dots stand in the place of
@@ -95,7 +95,7 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         if offer.quality not in ("", "user"):
             price = said("plan_sections.quality", price=price, quality=offer.quality)
         lines += hanging(said("labels.counted" if writing().hours else "labels.price"), price, page)
-        rate = writing().rate_text
+        rate = rate_text(writing())
         lines += hanging(said("labels.rate"), rate, page) if rate else []
         lines += hanging(said("labels.committed"), plan_sections.commitment(plan), page) if offer.term_s else []
     found = buying_of_answer(answer)
@@ -112,7 +112,7 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         dp=layout.dp,
         accumulated=layout.grad_accum,
     )
-    run = f"{plan.framework}, {plan.precision}{trained_words(plan)}, {layout_words(plan)}"
+    run = f"{plan.framework}, {plan.precision}{trained_words(plan)}, {worded(layout_words(plan))}"
     lines += hanging(said("labels.run"), run, page)
     lines += hanging(said("labels.batch"), batch, page) + given_up_lines(answer, page)
     steps = said("plan_sections.iterations", iterations=plan.iterations, tokens=plan.tokens)

@@ -14,6 +14,7 @@ from planner.report.figures import (
     energy_text,
     mass_text,
     money_scale,
+    rate_text,
     time_scale,
     time_text,
     trained_words,
@@ -23,7 +24,7 @@ from planner.results.answers import Optimization, StatedGoal
 from planner.results.plan import EpochSchedule, OfferRef, Plan, Quantiles, Reliability
 from planner.risk.failures import LONGEST_INTERVAL_S
 from planner.units import format_bandwidth, format_count
-from planner.words import Sentence, phrase, said, say
+from planner.words import Sentence, said, say
 
 Section = tuple[str, list[str]]
 _CAUSES = ("step_time", "failures", "overhead")  # what a reserve is for, as far as it has words
@@ -174,7 +175,8 @@ def _cluster(plan: Plan, goal: StatedGoal | None, today: date, page: Page) -> li
     lines = hanging(said("labels.offer"), offer.id, page) + hanging(said("labels.machines"), shape, page)
     if cost_shown(goal):
         lines += hanging(said("labels.counted" if writing().hours else "labels.price"), _price(offer, today), page)
-        lines += hanging(said("labels.rate"), writing().rate_text, page) if writing().foreign else []
+        rate = rate_text(writing())
+        lines += hanging(said("labels.rate"), rate, page) if rate else []
         lines += hanging(said("labels.committed"), commitment(plan), page) if offer.term_s else []
     if offer.waiting_s:
         lines += hanging(said("labels.waiting"), said("plan_sections.waiting", wait=offer.waiting_s), page)
@@ -241,7 +243,7 @@ def _run(plan: Plan, page: Page) -> list[str]:
     group = {"stage": layout.zero_stage, "gpus": plan.shard_group}
     parts += [said("comparing.zero_groups", **group) if plan.shard_group else f"ZeRO {layout.zero_stage}"]
     parts += [said("comparing.sequence_parallel")] if layout.sequence_parallel else []
-    parts += [said("comparing.recompute", what=phrase("recompute", plan.recompute_words))]
+    parts += [said("comparing.recompute", what=plan.recompute_words)]
     batch = said(
         "plan_sections.batch",
         batch=plan.global_batch,

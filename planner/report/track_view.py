@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from planner.money import in_its_money, writing
+from planner.report.figures import rate_text
 from planner.report.layout import Page, display_width, hanging
 from planner.results.plan import Quantiles
 from planner.tracking.progress import BudgetOutlook, Progress
@@ -30,7 +31,7 @@ def view(now: Progress, width: int = 80, colour: bool = False) -> str:
         ("remaining", _times(now.remaining_s)),
         ("in_all", against),
         ("cost", _cost(now)),
-        ("rate", writing().rate_text if writing().foreign else ""),
+        ("rate", rate_text(writing())),
         ("finishes", _finishes(now)),
     ]
     lines = [_row(name, text, page) for name, text in rows if text]

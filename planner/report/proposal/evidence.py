@@ -115,7 +115,7 @@ def _layout(case: Case) -> Facts:
     if group is not None:
         stage = w.say("zero_in_groups", stage=stage, gpus=w.count(group))
     said: dict[str, Cell | str] = {
-        "f_layout": layout_words(case.plan) + (" sp" if layout.sequence_parallel else ""),
+        "f_layout": worded(layout_words(case.plan), w.language) + (" sp" if layout.sequence_parallel else ""),
         "f_tp": w.count_cell(layout.tp),
         "f_pp": w.count(layout.pp) + (f" × {layout.vpp}" if layout.vpp > 1 else ""),
         "f_dp": w.count_cell(layout.dp),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from planner.report.backtest import stored_backtest
+from planner.report.figures import rate_text
 from planner.report.proposal.ask import kind_text, passes, plan_sentence, price_text, start_text
 from planner.report.proposal.buying import purchase, purchase_text
 from planner.report.proposal.case import Case
@@ -11,6 +12,7 @@ from planner.report.proposal.model import Bullets, Facts, Paragraph, Section, Ta
 from planner.report.proposal.options import against
 from planner.report.proposal.risks import risks_of
 from planner.report.proposal.stress import stress_sentence
+from planner.words import worded
 
 SAME_CHANCE = 0.005  # that percentages printed whole do not tell apart
 OPTIONS, RISKS = 3, 3  # on the page
@@ -91,7 +93,7 @@ def _facts(case: Case) -> dict[str, str]:
     for_sale = purchase(case)
     if for_sale is not None:
         said["f_purchase"] = purchase_text(case, for_sale)
-    rate = w.exchange_rate or w.rate_of(case.scenario.money)
+    rate = w.exchange_rate or worded(rate_text(case.scenario.money), w.language)
     if rate:
         said["f_rate_money"] = rate
     if plan.offer.waiting_s:
