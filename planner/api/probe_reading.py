@@ -32,7 +32,7 @@ TABLE = "probe"  # of the overlay, runs and benches alike
 class ProbeRead(Document):
     """What logs and benches taught, and the ask before and after."""
 
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     money: Money = USD
 
     def __getitem__(self, key: str) -> Any:
@@ -93,11 +93,11 @@ def read_probe(
         raise PlannerError(say("probe_reading.all", said=why) if why else say("probe_reading.nothing"))
     added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else Added(())
     added = replace(added, files={**added.files, **_bench_files(found.benches, mine)})
-    said = refit(mine, over, added)
+    notes = refit(mine, over, added)
     after = load_facts((*(each for each in there if each.resolve() != mine.resolve()), mine))
     old, new = _outcomes(planned, place, scenario, over, (before, after))
     document = _document(planned, shown, found, tables, (old, new))
-    return ProbeRead(document, tuple(said), money_of(planned.answer))
+    return ProbeRead(document, tuple(notes), money_of(planned.answer))
 
 
 def _sorted(logs: Sequence[str | Path]) -> tuple[list[tuple[str, Collective | Matmul]], list[Path]]:

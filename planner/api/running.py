@@ -85,7 +85,7 @@ def track(
     plan: PlanLike,
     log: str | Path,
     *,
-    heard: Callable[[int], None] | None = None,
+    on_read: Callable[[int], None] | None = None,
     spent_usd: float | Decimal | None = None,
 ) -> Progress:
     """Where a run stands against its plan: done, pace, losses, end and cost with ranges, budgets.
@@ -96,7 +96,7 @@ def track(
         The saved plan that the run follows.
     log : path
         The run's training log: text, CSV or JSON lines.
-    heard : callable, optional
+    on_read : callable, optional
         Told how many bytes have been read.
     spent_usd : number, optional
         What accounting says was spent so far (`reconcile`); default: the plan's cost of the time elapsed.
@@ -111,7 +111,7 @@ def track(
 
     answer = load_plan(plan)
     assert answer.plan is not None  # noqa: S101 - load_plan has seen to it
-    state = track_log(Path(log), answer.plan, heard, course_of(answer))
+    state = track_log(Path(log), answer.plan, on_read, course_of(answer))
     now = progress(state, answer.plan, answer.goal, None if spent_usd is None else float(spent_usd))
     return replace(now, money=answer.provenance.money)
 

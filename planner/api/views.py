@@ -331,7 +331,7 @@ _VIEWS: dict[type, View] = {
         lambda found: validation_figure(found.judged),
     ),
     Calibrated: View(
-        lambda found: [{key: value for key, value in asdict(found).items() if key != "said"}],
+        lambda found: [{key: value for key, value in asdict(found).items() if key != "notes"}],
         lambda found: said("views.calibrated", n=found.rows, before=found.mdape_before, after=found.mdape_after),
     ),
     NextRuns: View(

@@ -170,11 +170,11 @@ def rate_sentence() -> str:
 def waits_sentence(plans: Iterable[Plan]) -> str:
     """Which plans first wait for their machines, and for how long; nothing where none does."""
     waits = {f"{plan.offer.cloud}, {plan.offer.price_kind}": plan.offer for plan in plans if plan.offer.waiting_s}
-    told = [
+    texts = [
         say("figures.wait", wait=offer.waiting_s, cloud=offer.cloud, pricing=offer.price_kind)
         for _, offer in sorted(waits.items())
     ]
-    return say("figures.waits", waits=told) if told else ""
+    return say("figures.waits", waits=texts) if texts else ""
 
 
 def notes(plans: Collection[Plan], today: date | None) -> list[str]:

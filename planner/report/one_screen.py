@@ -100,8 +100,8 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         lines += hanging(said("labels.committed"), plan_sections.commitment(plan), page) if offer.term_s else []
     found = buying_of_answer(answer)
     if found is not None:
-        told = [purchase_text(found), *map(_use, found.rented), "--show buy"]
-        lines += hanging(said("labels.to_buy"), said("labels.in_row", items=told), page)
+        parts = [purchase_text(found), *map(_use, found.rented), "--show buy"]
+        lines += hanging(said("labels.to_buy"), said("labels.in_row", items=parts), page)
     if offer.waiting_s:
         lines += hanging(said("labels.waiting"), said("short.waiting", wait=offer.waiting_s), page)
     batch = said(
@@ -148,8 +148,8 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
     if not detailed:
         return table
     for number, (why, each) in enumerate(plans[1 : 1 + detailed]):
-        told = {"why": _brief(why), "layout": layout_words(each), "batch": each.global_batch}
-        table += hanging("" if number else said("labels.layouts"), said("short.layout", **told), page)
+        values = {"why": _brief(why), "layout": layout_words(each), "batch": each.global_batch}
+        table += hanging("" if number else said("labels.layouts"), said("short.layout", **values), page)
     return table
 
 
@@ -170,8 +170,8 @@ def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:
     lines = hanging(said("labels.prediction"), speed, page)
     lines += hanging(said("labels.memory"), memory_text(memory), page)
     lines += hanging(said("labels.plausible"), _plausible(plan, plan.plausibility), page)
-    told = {default.key: default.value for default in answer.defaults}
-    named = [said("labels.valued", name=key, value=told[key]) for key in _TELLING if key in told]
+    defaults = {default.key: default.value for default in answer.defaults}
+    named = [said("labels.valued", name=key, value=defaults[key]) for key in _TELLING if key in defaults]
     if named:
         row = said("labels.in_row", items=named)
         lines += _clipped(hanging(said("labels.by_default"), row, page), 2, page.width)

@@ -68,7 +68,7 @@ def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
         cost = said("programme.sure", text=cost, chance=chance(found.p_within_cost), limit=limit)
     out += hanging(said("labels.cost"), cost, page)
     ask = found.ask
-    asked = said(
+    request = said(
         "programme.ask",
         total=ask.total_usd,
         expected=ask.expected_usd,
@@ -76,7 +76,7 @@ def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
         share=ask.contingency_usd / ask.expected_usd if ask.expected_usd else 0.0,
         confidence=ask.confidence,
     )
-    out += hanging(said("labels.to_ask_for"), asked, page)
+    out += hanging(said("labels.to_ask_for"), request, page)
     if found.p_within_both is not None and found.p_within_time is not None and found.p_within_cost is not None:
         out += hanging(said("labels.both_budgets"), chance(found.p_within_both), page)
     return out

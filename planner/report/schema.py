@@ -17,8 +17,8 @@ def keys_table(schema: Schema, width: int) -> str:
     """Every key of `schema` by its path, ending in a newline."""
     lines: list[str] = []
     for path, part in _keys(schema):
-        told = said("labels.in_row", items=[str(part.get("description", "")), *_values(part)])
-        lines += [path, *(f"    {line}" for line in wrap(told, width - 4))]
+        text = said("labels.in_row", items=[str(part.get("description", "")), *_values(part)])
+        lines += [path, *(f"    {line}" for line in wrap(text, width - 4))]
     return "\n".join(lines) + "\n"
 
 
@@ -50,10 +50,10 @@ def _bounds(part: Schema) -> bool:
 
 def _values(part: Schema) -> list[str]:
     """The default, the words that are allowed, an example."""
-    told = [said("schema.default", value=_flow(part["default"]))] if "default" in part else []
+    parts = [said("schema.default", value=_flow(part["default"]))] if "default" in part else []
     words = next((shape["enum"] for shape in _shapes(part) if "enum" in shape), ())
-    told += [said("schema.one_of", words=list(map(_flow, words)))] if words else []
-    return [*told, said("schema.example", value=_flow(part["examples"][0]))] if part.get("examples") else told
+    parts += [said("schema.one_of", words=list(map(_flow, words)))] if words else []
+    return [*parts, said("schema.example", value=_flow(part["examples"][0]))] if part.get("examples") else parts
 
 
 def _flow(value: Any) -> str:

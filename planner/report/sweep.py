@@ -89,8 +89,8 @@ def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
     if len(rows) < len(sweep.rows):
         lines += ["", *bullets([said("report_sweep.shown", rows=len(rows), all=len(sweep.rows))], page)]
     for title, status in (("comparison.infeasible", "infeasible"), ("report_sweep.unplanned", "bad_input")):
-        told = [row["reason"] for row in sweep.rows if row["status"] == status]
-        reasons = list(dict.fromkeys(reason if isinstance(reason, str) else str(reason) for reason in told))
+        texts = [row["reason"] for row in sweep.rows if row["status"] == status]
+        reasons = list(dict.fromkeys(reason if isinstance(reason, str) else str(reason) for reason in texts))
         if reasons:
             if status == "infeasible" and any(row["least_time_s"] is not None for row in rows):
                 reasons.insert(0, said("report_sweep.least"))

@@ -179,8 +179,8 @@ class Document(Result):
             raise PlannerError(say("answers.version", kind=kind, version=str(version), wanted=SCHEMA_VERSION))
         try:
             with written_in(_stated_money(data)):
-                told = restored(data, data.pop("sentences", None))
-            return plan_json.decode(cls, amounts_within(data, told), kind)
+                document = restored(data, data.pop("sentences", None))
+            return plan_json.decode(cls, amounts_within(data, document), kind)
         except RecursionError as error:
             raise PlannerError(say("answers.too_deep", kind=kind)) from error
         except ValueError as error:

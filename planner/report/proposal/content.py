@@ -99,14 +99,14 @@ def build_proposal(
 
 def _together(cases: Sequence[Case], words: Locale) -> Section:
     """Several runs: what each asks, and the sum."""
-    total = sum(case.asked_usd for case in cases)
+    total = sum(case.requested_usd for case in cases)
     latest = max(case.ends(case.choice.time_sure_s) for case in cases)
     rows: list[Row] = [
         (
             case.scenario.name,
             case.cluster(case.plan),
             words.money_cell(case.plan.cost_usd.p50),
-            words.money_cell(case.asked_usd),
+            words.money_cell(case.requested_usd),
             words.date(case.ends(case.choice.time_sure_s)),
             words.percent_cell(case.confidence),
         )

@@ -221,10 +221,10 @@ class Locale:
         emphasis = frozenset(number % len(cells) for number in strong)
         return Table(self.say(caption, **values), tuple(self.say(head, **values) for head in heads), cells, emphasis)
 
-    def facts(self, said: Mapping[str, Cell | str]) -> Facts:
+    def facts(self, values: Mapping[str, Cell | str]) -> Facts:
         """Facts by the keys of their labels."""
         return Facts(
-            tuple((self.say(key), cell if isinstance(cell, Cell) else Cell(cell)) for key, cell in said.items())
+            tuple((self.say(key), cell if isinstance(cell, Cell) else Cell(cell)) for key, cell in values.items())
         )
 
     def colophon(self, runs: Sequence[tuple[str, Provenance]], command: str) -> tuple[tuple[str, str], ...]:
