@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from planner.interop.bench_tables import Collective, Matmul
     from planner.interop.probe_findings import Learnt
     from planner.interop.probe_folder import Planned
-    from planner.performance.arrays import Setting
     from planner.performance.benches import Bench
     from planner.performance.calibration import Calibration
     from planner.results.plan import Plan
@@ -73,6 +72,7 @@ def read_probe(
     from planner.interop.files import naming
     from planner.interop.probe_findings import beside_predictions, learnt
     from planner.interop.probe_folder import assigned, measured, read_folder
+    from planner.interop.probes import run_of
     from planner.performance.overlays import Added, add_rows, refit
 
     place = Path(folder)
@@ -87,7 +87,8 @@ def read_probe(
         with naming(log):
             runs.append(measured(run, log))
     shown = beside_predictions(runs, before)
-    found = learnt(tables, _setting(planned, before[0]), before)
+    setting = run_of(planned.plan, planned.trained.model, before[0]).setting
+    found = learnt(tables, setting, before)
     if not runs and not found.benches:
         why = [*found.strange.values(), *found.idle.values()]
         raise PlannerError(say("probe_reading.all", said=why) if why else say("probe_reading.nothing"))
@@ -125,13 +126,6 @@ def _bench_files(benches: Sequence[Bench], own: Path) -> dict[str, str]:
     old = read_benches([path]) if path.is_file() else []
     now = {(b.kind, b.site, b.gpu, b.source, b.what.partition(":")[0]): b for b in [*old, *benches]}
     return {f"{FOLDER}/{TABLE}.csv": bench_table(list(now.values()))}
-
-
-def _setting(planned: Planned, catalog: Catalog) -> Setting:
-    """The setting of the plan that is decided on."""
-    from planner.interop.probes import run_of
-
-    return run_of(planned.plan, planned.trained.model, catalog).setting
 
 
 # Before and after -----------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def _lines(
     name = f"{Path(model).stem if model.endswith('.json') else model}, {data.strip()}"
     lines = [
         f"name: {json.dumps(name, ensure_ascii=False)}",
-        f"model: {_quoted(model)}",
+        f"model: {model if _PLAIN.fullmatch(model) else json.dumps(model, ensure_ascii=False)}",
         f"data: {_data(data)}",
         f"training: {{epochs: {epochs:g}{precision}}}",
         *([f"budget: {{{', '.join(limits)}}}"] if limits else []),
@@ -144,10 +144,6 @@ def _lines(
         *machines,
     ]
     return lines, remarks
-
-
-def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _data(text: str) -> str:

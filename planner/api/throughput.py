@@ -38,7 +38,17 @@ class Predictions(Result):
     def rows(self) -> list[dict[str, Any]]:
         """Each row as given, and what was predicted as numbers, true or false; None is what is not known."""
         given = self.given or ({},) * len(self.cells)
-        return [{**row, **values, **_typed(row)} for row, values in zip(self.cells, given, strict=True)]
+        return [
+            {
+                **row,
+                **values,
+                **{key: float(row[key]) if row[key] else None for key in NUMBERS},
+                "fits": {"true": True, "false": False}.get(row["fits"]),
+                "why": row["why"] or None,
+                "assumed": row["assumed"] or None,
+            }
+            for row, values in zip(self.cells, given, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -333,14 +343,3 @@ def _measured(run: RowsLike, overlays: Sequence[Path]) -> tuple[list[Mapping[str
     if refused and not measured(kept):
         raise PlannerError(refused[0])
     return kept, given.name, [*given.remarks, *(say("throughput.left_out", why=why) for why in refused)]
-
-
-def _typed(row: Mapping[str, str]) -> dict[str, float | bool | str | None]:
-    """What a table's row was predicted as: numbers, true or false, and None for what is not known."""
-    numbers = {key: float(row[key]) if row[key] else None for key in NUMBERS}
-    return {
-        **numbers,
-        "fits": {"true": True, "false": False}.get(row["fits"]),
-        "why": row["why"] or None,
-        "assumed": row["assumed"] or None,
-    }

@@ -33,8 +33,9 @@ _AIMS = ("cost", "time", "usd_per_day", "epochs", "tokens")
 
 def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[Section]:
     """What one decides on: title and lines of outcome, cluster, run and schedule."""
+    basis = [f"  {line}" for line in wrap(plan.probability_basis, page.width - 2)] if plan.probability_basis else []
     return [
-        (said("plan_sections.time_and_cost"), [*outcome(plan, answer.goal, page), *_basis(plan, page)]),
+        (said("plan_sections.time_and_cost"), [*outcome(plan, answer.goal, page), *basis]),
         (said("plan_sections.cluster"), _cluster(plan, answer.goal, today, page)),
         (said("plan_sections.run"), _run(plan, page)),
         (said("plan_sections.schedule"), _schedule(plan, answer.goal, page)),
@@ -146,10 +147,6 @@ def outcome(plan: Plan, goal: StatedGoal | None, page: Page) -> list[str]:
         if probability is not None and confidence is not None and number < len(lines):
             lines[number] = page.styled(lines[number], "good" if probability >= confidence else "bad")
     return lines
-
-
-def _basis(plan: Plan, page: Page) -> list[str]:
-    return [f"  {line}" for line in wrap(plan.probability_basis, page.width - 2)] if plan.probability_basis else []
 
 
 def _outcome_row(

@@ -32,10 +32,13 @@ def programme_table(found: ProgrammeAnswer, width: int = 80, colour: bool = Fals
             blocks.append([page.heading(said("programme.cash_flow")), *_cash(found, page)])
         blocks.append([page.heading(said("programme.slack")), *bullets(_slack(found), page)])
         blocks.append([page.heading(said("programme.chances")), *_indented(found.chance_basis, page)])
-        blocks.append([page.heading(said("programme.defaults")), *bullets(_defaults(found), page)])
+        defaults = [said("labels.of", what=default.key, text=default.value) for default in found.defaults]
+        blocks.append([page.heading(said("programme.defaults")), *bullets(defaults, page)])
         blocks.append([page.heading(said("programme.searched")), *_indented(found.statement, page)])
     else:
-        blocks.append([*_indented(_short_basis(found), page)])
+        code = "programme.basis_thrown" if found.thrown_out else "programme.basis"
+        basis = said(code, plans=found.plans, sure=found.goal.confidence or 0.8, thrown=found.thrown_out)
+        blocks.append(_indented(basis, page))
     if found.warnings:
         blocks.append([page.heading(said("labels.warnings")), *bullets(found.warnings, page, "warn")])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -43,10 +46,6 @@ def programme_table(found: ProgrammeAnswer, width: int = 80, colour: bool = Fals
 
 def _indented(text: str, page: Page) -> list[str]:
     return [f"  {line}" for line in wrap(text, page.width - 2)]
-
-
-def _defaults(found: ProgrammeAnswer) -> list[str]:
-    return [said("labels.of", what=default.key, text=default.value) for default in found.defaults]
 
 
 def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
@@ -160,8 +159,3 @@ def _cash(found: ProgrammeAnswer, page: Page) -> list[str]:
         parts = [said("labels.valued", name=name, value=money_text(cost)) for name, cost in cash.by_stage.items()]
         rows.append([cash.period, money_text(cash.cost_usd), said("labels.listed", items=parts)])
     return columns(rows, "lrl", page, flexible=2)
-
-
-def _short_basis(found: ProgrammeAnswer) -> str:
-    code = "programme.basis_thrown" if found.thrown_out else "programme.basis"
-    return said(code, plans=found.plans, sure=found.goal.confidence or 0.8, thrown=found.thrown_out)

@@ -31,7 +31,9 @@ def _keys(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
             seen.add(name)
             path = f"{prefix}{name}"
             yield path, part
-            if path not in INLINE and not _bounds(part):
+            # A value that may be given as {min, max, multiple_of}: that is told once and not under every key.
+            bounds = any("multiple_of" in shape.get("properties", {}) for shape in _shapes(part))
+            if path not in INLINE and not bounds:
                 yield from _keys(part, f"{path}.")
 
 
@@ -41,11 +43,6 @@ def _shapes(part: Schema) -> Iterator[Schema]:
         yield shape
         if isinstance(shape.get("items"), dict):
             yield from _shapes(shape["items"])
-
-
-def _bounds(part: Schema) -> bool:
-    """Whether a value may be given as {min, max, multiple_of}, which is told once and not under every key."""
-    return any("multiple_of" in shape.get("properties", {}) for shape in _shapes(part))
 
 
 def _values(part: Schema) -> list[str]:

@@ -106,14 +106,17 @@ def _sections(answer: Optimization, today: date, page: Page) -> dict[str, list[S
     found = {word: [section] for word, section in decided.items()}
     found["buy"] = [(said("terminal.buy"), buying_lines(answer, page))]
     found["binds"] = [(said("explanation.binds"), bullets((binding.text for binding in answer.binding), page))]
-    found["alternatives"] = [(said("terminal.alternatives"), _alternatives(answer, page))]
     if answer.plan is not None:
+        plans = [(said("labels.this_plan"), answer.plan), *((other.why, other.plan) for other in answer.alternatives)]
+        found["alternatives"] = [(said("terminal.alternatives"), _in_short(plans, page) if answer.alternatives else [])]
         evidence = evidence_sections(answer.plan, page)
         found |= {
             word: [section] for word, section in zip(("step", "memory", "basis", "plausibility"), evidence, strict=True)
         }
     found["warnings"] = [_warned(answer, page)]
-    found["defaults"] = [(said("terminal.defaults"), _defaults(answer, page))]
+    rows = [(default.key, default.value) for default in answer.defaults]
+    defaults = columns(rows, "ll", page, header=False, flexible=1) if rows else []
+    found["defaults"] = [(said("terminal.defaults"), defaults)]
     found["proof"] = [(said("terminal.proof"), _proof(answer, page))]
     return found
 
@@ -160,14 +163,6 @@ def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
     ]
 
 
-def _alternatives(answer: Optimization, page: Page) -> list[str]:
-    if answer.plan is None or not answer.alternatives:
-        return []
-    return _in_short(
-        [(said("labels.this_plan"), answer.plan), *((other.why, other.plan) for other in answer.alternatives)], page
-    )
-
-
 def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
     """Plans under one another, in the units of the largest (p50); a wide page has room for batch and layout."""
     if not plans:
@@ -175,11 +170,6 @@ def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
     wide = ["batch", "layout"] if page.width >= WIDE else []
     names = ["name", "cluster", "time", "cost", "chance", *wide]
     return columns_of(plan_columns(plans), names, page, give=("name",), least=LABEL)
-
-
-def _defaults(answer: Optimization, page: Page) -> list[str]:
-    rows = [(default.key, default.value) for default in answer.defaults]
-    return columns(rows, "ll", page, header=False, flexible=1) if rows else []
 
 
 def _proof(answer: Optimization, page: Page) -> list[str]:

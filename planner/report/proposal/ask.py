@@ -10,7 +10,6 @@ from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Figure, Paragraph, Section, Table
-from planner.spec.scenario import AskLine
 from planner.words import worded
 
 HOUR_S = 3600.0
@@ -177,10 +176,9 @@ def money_section(case: Case) -> Section:
         (w.say(f"money_{key}", sure=sure), w.money_cell(usd), w.percent_cell(usd / total), _money_why(case, key))
         for key, usd in parts
     ]
-    rows += [
-        (line.name, w.money_cell(usd), w.percent_cell(usd / total), _beside_why(case, line))
-        for line, (_, usd) in zip(case.scenario.ask, case.ask_lines, strict=True)
-    ]
+    for line, (_, usd) in zip(case.scenario.ask, case.ask_lines, strict=True):
+        why = w.say("why_sum") if line.share is None else w.say("why_share", share=w.percent(line.share))
+        rows.append((line.name, w.money_cell(usd), w.percent_cell(usd / total), why))
     rows.append((w.say("money_total", sure=sure), w.money_cell(total), w.percent_cell(1.0), ""))
     table = w.table("money_caption", ("h_item", "h_usd_plain", "h_share", "h_why"), rows, {-1})
     bars = [Bar(w.say(f"money_{key}", sure=sure), w.amount(usd), w.money(usd), i) for i, (key, usd) in enumerate(parts)]
@@ -195,11 +193,6 @@ def money_section(case: Case) -> Section:
     if missing and not w.unit.hours:
         blocks.append(Paragraph(w.say("money_missing", items=w.listed(missing))))
     return Section(f"money-{case.number}", w.say("s_money"), tuple(blocks))
-
-
-def _beside_why(case: Case, line: AskLine) -> str:
-    w = case.words
-    return w.say("why_sum") if line.share is None else w.say("why_share", share=w.percent(line.share))
 
 
 def _hours(case: Case) -> list[Block]:

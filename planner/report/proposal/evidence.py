@@ -25,9 +25,8 @@ def assumptions_section(case: Case) -> Section:
             continue
         offer = option.plan.offer
         seen.add(offer.id)
-        rows.append(
-            (offer.id, w.price_cell(offer.usd_per_gpu_hour), case.as_of(offer), _age(case, offer), _source(case, offer))
-        )
+        old = "" if case.stated(offer) else worded(age(offer, case.day), w.language)
+        rows.append((offer.id, w.price_cell(offer.usd_per_gpu_hour), case.as_of(offer), old, _source(case, offer)))
         if len(offer.source) > LONG_SOURCE:
             below.append(w.say("source_below", offer=case.offer_words(offer), source=worded(offer.source, w.language)))
     prices = w.table("prices_caption", ("h_offer", "h_usd_hour", "h_as_of", "h_age", "h_source"), rows)
@@ -56,11 +55,6 @@ def _source(case: Case, offer: OfferRef) -> str:
     if offer.quality == "user":
         return worded(say("offers.yours", source=offer.source), case.words.language)
     return worded(say("offers.graded", source=offer.source, quality=offer.quality), case.words.language)
-
-
-def _age(case: Case, offer: OfferRef) -> str:
-    """How old a price is on the day of the proposal."""
-    return "" if case.stated(offer) else worded(age(offer, case.day), case.words.language)
 
 
 def method_section(case: Case) -> Section:
