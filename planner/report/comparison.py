@@ -8,7 +8,7 @@ from datetime import date
 from planner.money import in_its_money
 from planner.report.figures import notes
 from planner.report.frontier import plans_table
-from planner.report.layout import Page, bullets, columns, hanging
+from planner.report.layout import Page, bullets, columns, labelled
 from planner.results.answers import Comparison, Difference, Side
 from planner.words import Sentence, said
 
@@ -103,7 +103,7 @@ def _side_by_side(sides: Sequence[Side], differences: Sequence[Difference], page
     lines = columns(rows, "l" * len(rows[0]), page)
     if same:
         equal = [said("labels.valued", name=_name(found), value=_words(found, found.values[0])) for found in same]
-        lines += hanging(said("labels.the_same"), said("labels.in_row", items=equal), page)
+        lines += labelled("the_same", said("labels.in_row", items=equal), page)
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from planner.money import GPU_HOURS, Money, in_its_money, writing
 from planner.report.figures import between, chance, gpu_hours_text, money_text, unit_text
-from planner.report.layout import Page, bullets, columns, hanging, heads, wrap
+from planner.report.layout import Page, bullets, columns, hanging, heads, labelled, wrap
 from planner.units import format_count, format_number
 from planner.words import phrase, said
 
@@ -48,7 +48,7 @@ def probe_table(probing: ProbeDocument, width: int, colour: bool = False) -> str
     for run in runs:
         lines += hanging(said("probe.run", number=run["number"]), _run_words(run), page)
     lines += ["", *_decision(document, page)]
-    lines += ["", *hanging(said("labels.then"), said("probe.then"), page)]
+    lines += ["", *labelled("then", said("probe.then"), page)]
     return "\n".join(lines) + "\n"
 
 
@@ -130,7 +130,7 @@ def reading_table(probing: ProbeDocument, width: int, colour: bool = False) -> s
     for bench in document["benches"]:
         lines += hanging(bench["kind"], bench["text"], page)
     for unused in document["unused"]:
-        lines += hanging(said("labels.not_learnt"), unused, page)
+        lines += labelled("not_learnt", unused, page)
     lines += [""] if document["benches"] or document["unused"] else []
     wrong = document["looks_wrong"] or [said("probe.nothing_wrong")]
     lines += [page.heading(said("probe.looks_wrong")), *bullets(wrong, page), ""]

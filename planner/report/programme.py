@@ -7,7 +7,7 @@ from collections.abc import Callable
 from planner.money import in_its_money
 from planner.report.figures import chance, money_text, time_text
 from planner.report.gantt import day_words, gantt
-from planner.report.layout import Page, bullets, columns, hanging, heads, wrap
+from planner.report.layout import Page, bullets, columns, hanging, heads, labelled, wrap
 from planner.results.plan import Quantiles
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
 from planner.words import Sentence, said, say
@@ -58,14 +58,14 @@ def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
     time = said("programme.and", text=planned, more=_range(found.time_s, time_text))
     if found.p_within_time is not None:
         time = said("programme.sure", text=time, chance=chance(found.p_within_time), limit=time_text(goal.time_s or 0))
-    out += hanging(said("labels.time"), time, page)
+    out += labelled("time", time, page)
     if not goal.cost_stated:
-        return [*out, *hanging(said("labels.cost"), said("programme.no_price"), page)]
+        return [*out, *labelled("cost", said("programme.no_price"), page)]
     cost: str = _range(found.cost_usd, money_text)
     if found.p_within_cost is not None:
         limit = money_text(goal.cost_usd or 0)
         cost = said("programme.sure", text=cost, chance=chance(found.p_within_cost), limit=limit)
-    out += hanging(said("labels.cost"), cost, page)
+    out += labelled("cost", cost, page)
     ask = found.ask
     request = said(
         "programme.ask",
@@ -75,9 +75,9 @@ def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
         share=ask.contingency_usd / ask.expected_usd if ask.expected_usd else 0.0,
         confidence=ask.confidence,
     )
-    out += hanging(said("labels.to_ask_for"), request, page)
+    out += labelled("to_ask_for", request, page)
     if found.p_within_both is not None and found.p_within_time is not None and found.p_within_cost is not None:
-        out += hanging(said("labels.both_budgets"), chance(found.p_within_both), page)
+        out += labelled("both_budgets", chance(found.p_within_both), page)
     return out
 
 

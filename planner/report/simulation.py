@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.money import in_its_money
 from planner.report.figures import Scale, chance, money_scale, percent, time_scale, time_text
-from planner.report.layout import Page, bar, columns, hanging, heads, wrap
+from planner.report.layout import Page, bar, columns, heads, labelled, wrap
 from planner.risk.replay import Replay, Stress, World
 from planner.words import said, worded
 
@@ -66,10 +66,10 @@ def _on_the_way(world: World, page: Page) -> list[str]:
     overhead, waiting = world.overhead_s or 0.0, world.waiting_s
     interruptions = said("simulation.interruptions", interruptions=world.interruptions)
     return [
-        *hanging(said("labels.interruptions"), interruptions, page),
-        *hanging(said("labels.done_twice"), time_text(world.lost_s), page),
-        *hanging(said("labels.waiting"), said("simulation.waiting", waiting=waiting), page),
-        *(hanging(said("labels.overhead"), said("simulation.overhead", overhead=overhead), page) if overhead else []),
+        *labelled("interruptions", interruptions, page),
+        *labelled("done_twice", time_text(world.lost_s), page),
+        *labelled("waiting", said("simulation.waiting", waiting=waiting), page),
+        *(labelled("overhead", said("simulation.overhead", overhead=overhead), page) if overhead else []),
     ]
 
 

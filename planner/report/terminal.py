@@ -11,7 +11,7 @@ from planner.report.buying import buying_lines
 from planner.report.evidence import evidence as evidence_sections
 from planner.report.figures import amount_writer, rate_sentence
 from planner.report.frontier import columns_of, plan_columns
-from planner.report.layout import Page, bullets, columns, hanging, wrap
+from planner.report.layout import Page, bullets, columns, labelled, wrap
 from planner.report.simplicity import given_up_lines
 from planner.results.answers import Infeasible, Optimization
 from planner.results.plan import Plan
@@ -179,13 +179,13 @@ def _proof(answer: Optimization, page: Page) -> list[str]:
     ]
     counts = {"space": found.space, "evaluated": found.evaluated, "ruled_out": sum(found.pruned.values())}
     code = "terminal.candidates_ruled_out" if pruned else "terminal.candidates"
-    lines = hanging(said("labels.candidates"), said(code, **counts, rules=pruned), page)
+    lines = labelled("candidates", said(code, **counts, rules=pruned), page)
     if found.best is not None and found.bound is not None and found.gap is not None:
         proved = said("terminal.proved") if found.gap == 0 else said("terminal.gap", percent=found.gap * 100)
         show = amount_writer(found.unit)
         beyond = "terminal.none_above" if found.unit in ("epochs", "tokens") else "terminal.none_below"
         text = said(beyond, best=show(found.best), bound=show(found.bound), proved=proved)
-        lines += hanging(said("labels.objective"), text, page)
+        lines += labelled("objective", text, page)
     if found.statement:
-        lines += hanging(said("labels.of_what"), found.statement, page)
+        lines += labelled("of_what", found.statement, page)
     return lines
