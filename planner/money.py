@@ -59,14 +59,6 @@ class Money:
         return usd * self.per_usd
 
     @property
-    def rate_text(self) -> str:
-        """The rate as people quote it, with its date and source: "1 EUR = 1.08 USD of 2026-11-20 (ECB)"."""
-        if not self.foreign:
-            return ""
-        day = f" of {self.as_of.isoformat()}" if self.as_of is not None else ""
-        return f"{self.rate_figure}{day}" + (f" ({self.source})" if self.source else "")
-
-    @property
     def rate_figure(self) -> str:
         """The rate alone: "1 EUR = 1.08 USD"."""
         one, other, rate = (self.unit, "USD", self.usd) if self.per_usd < 1 else ("USD", self.unit, self.per_usd)

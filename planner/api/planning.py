@@ -67,12 +67,12 @@ def optimize(
     from planner.interop.files import naming
     from planner.interop.plans import trained_of
 
-    asked = load_scenario(scenario, overrides, overlays)
-    with naming(Path(asked.source)):
+    loaded = load_scenario(scenario, overrides, overlays)
+    with naming(Path(loaded.source)):
         catalog, calibration = load_facts(overlays, prices=prices)
-        answer = search.optimize(asked, catalog, calibration, exhaustive=exhaustive)
+        answer = search.optimize(loaded, catalog, calibration, exhaustive=exhaustive)
     warnings = answer.warnings if catalog.on is None else (_prices_of(catalog, catalog.on), *answer.warnings)
-    return replace(answer, trained=trained_of(asked), warnings=warnings)
+    return replace(answer, trained=trained_of(loaded), warnings=warnings)
 
 
 def _prices_of(catalog: Catalog, day: date) -> str:
@@ -99,9 +99,9 @@ def frontier(
     from planner import search
     from planner.interop.files import naming
 
-    asked = load_scenario(scenario, overrides, overlays)
-    with naming(Path(asked.source)):
-        found = search.frontier(asked, *load_facts(overlays), everything=everything, gpus=gpus)
+    loaded = load_scenario(scenario, overrides, overlays)
+    with naming(Path(loaded.source)):
+        found = search.frontier(loaded, *load_facts(overlays), everything=everything, gpus=gpus)
     return replace(found, axes=("time", "cost", "gpus")) if gpus else found
 
 
@@ -167,10 +167,10 @@ def explain(
     from planner import search
     from planner.interop.files import naming
 
-    asked = load_scenario(scenario, overrides, overlays)
+    loaded = load_scenario(scenario, overrides, overlays)
     others = [why_not] if isinstance(why_not, str) else why_not
-    with naming(Path(asked.source)):
-        return search.explain(asked, *load_facts(overlays), why_not=others)
+    with naming(Path(loaded.source)):
+        return search.explain(loaded, *load_facts(overlays), why_not=others)
 
 
 def optimize_fleet(
@@ -185,10 +185,10 @@ def optimize_fleet(
     from planner.interop.files import naming
     from planner.interop.fleets import read_fleet
 
-    asked = [load_scenario(scenario, overrides, overlays) for scenario in scenarios]
-    shared = read_fleet(Path(fleet), asked, folders(overlays)) if isinstance(fleet, str | Path) else fleet
-    with naming(*(Path(scenario.source) for scenario in asked)):
-        return search.optimize_fleet(asked, shared, *load_facts(overlays))
+    loaded = [load_scenario(scenario, overrides, overlays) for scenario in scenarios]
+    shared = read_fleet(Path(fleet), loaded, folders(overlays)) if isinstance(fleet, str | Path) else fleet
+    with naming(*(Path(scenario.source) for scenario in loaded)):
+        return search.optimize_fleet(loaded, shared, *load_facts(overlays))
 
 
 def simulate(
@@ -267,7 +267,7 @@ def sweep(
     executor : concurrent.futures.Executor, optional
         Where variations are solved; default: here, one after the other.
     """
-    from planner.sweeps.run import ask, run
+    from planner.sweeps.run import prepare, run
 
     if not isinstance(scenario, str | Path | Mapping):
         raise PlannerError(say("planning.varied"))
@@ -277,4 +277,4 @@ def sweep(
             for key, values in over.items()
         ]
     source = scenario if isinstance(scenario, Mapping) else Path(scenario)
-    return run(ask(source, list(over), changes_of(overrides), folders(overlays)), executor)
+    return run(prepare(source, list(over), changes_of(overrides), folders(overlays)), executor)

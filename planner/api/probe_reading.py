@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from planner.interop.bench_tables import Collective, Matmul
     from planner.interop.probe_findings import Learnt
     from planner.interop.probe_folder import Planned
-    from planner.performance.arrays import Setting
     from planner.performance.benches import Bench
     from planner.performance.calibration import Calibration
     from planner.results.plan import Plan
@@ -32,7 +31,7 @@ TABLE = "probe"  # of the overlay, runs and benches alike
 class ProbeRead(Document):
     """What logs and benches taught, and the ask before and after."""
 
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     money: Money = USD
 
     def __getitem__(self, key: str) -> Any:
@@ -73,6 +72,7 @@ def read_probe(
     from planner.interop.files import naming
     from planner.interop.probe_findings import beside_predictions, learnt
     from planner.interop.probe_folder import assigned, measured, read_folder
+    from planner.interop.probes import run_of
     from planner.performance.overlays import Added, add_rows, refit
 
     place = Path(folder)
@@ -87,17 +87,18 @@ def read_probe(
         with naming(log):
             runs.append(measured(run, log))
     shown = beside_predictions(runs, before)
-    found = learnt(tables, _setting(planned, before[0]), before)
+    setting = run_of(planned.plan, planned.trained.model, before[0]).setting
+    found = learnt(tables, setting, before)
     if not runs and not found.benches:
         why = [*found.impossible.values(), *found.idle.values()]
         raise PlannerError(say("probe_reading.all", said=why) if why else say("probe_reading.nothing"))
     added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else Added(())
     added = replace(added, files={**added.files, **_bench_files(found.benches, mine)})
-    said = refit(mine, over, added)
+    notes = refit(mine, over, added)
     after = load_facts((*(each for each in there if each.resolve() != mine.resolve()), mine))
     old, new = _outcomes(planned, place, scenario, over, (before, after))
     document = _document(planned, shown, found, tables, (old, new))
-    return ProbeRead(document, tuple(said), money_of(planned.answer))
+    return ProbeRead(document, tuple(notes), money_of(planned.answer))
 
 
 def _sorted(logs: Sequence[str | Path]) -> tuple[list[tuple[str, Collective | Matmul]], list[Path]]:
@@ -125,13 +126,6 @@ def _bench_files(benches: Sequence[Bench], own: Path) -> dict[str, str]:
     old = read_benches([path]) if path.is_file() else []
     now = {(b.kind, b.site, b.gpu, b.source, b.what.partition(":")[0]): b for b in [*old, *benches]}
     return {f"{FOLDER}/{TABLE}.csv": bench_table(list(now.values()))}
-
-
-def _setting(planned: Planned, catalog: Catalog) -> Setting:
-    """The setting of the plan that is decided on."""
-    from planner.interop.probes import run_of
-
-    return run_of(planned.plan, planned.trained.model, catalog).setting
 
 
 # Before and after -----------------------------------------------------------------------------------------------------

@@ -113,11 +113,11 @@ def _launch_files(runs: Sequence[Probe], name: str) -> tuple[dict[str, str], lis
     notes: list[str] = []
     for number, each in enumerate(runs, 1):
         try:
-            made, said = launch_files(each, name, number)
+            made, remarks = launch_files(each, name, number)
         except PlannerError as error:  # it can be measured all the same, by launch files of the user's own
-            made, said = {}, [say("probing.no_files", number=number, why=error.args[0])]
+            made, remarks = {}, [say("probing.no_files", number=number, why=error.args[0])]
         files |= {f"{number}/{file}": text for file, text in made.items()}
-        notes += [note for note in said if note not in notes]
+        notes += [note for note in remarks if note not in notes]
     return files, notes
 
 
@@ -137,12 +137,12 @@ def _plans(
         answer = load_plan(source)  # type: ignore[arg-type]
         others = [each.plan for each in answer.alternatives]
     else:
-        asked = load_scenario(source, overrides, overlays)  # type: ignore[arg-type]
-        answer = optimize(asked, overlays)
+        loaded = load_scenario(source, overrides, overlays)  # type: ignore[arg-type]
+        answer = optimize(loaded, overlays)
         others = [each.plan for each in answer.alternatives]
         if answer.plan is not None:
             most = _most(answer.plan, answer.goal)
-            others += search.frontier(asked, *facts, everything=True, most=most).plans
+            others += search.frontier(loaded, *facts, everything=True, most=most).plans
     if answer.plan is None or answer.goal is None:
         return answer, []
     return answer, _nearest(answer.plan, others, answer.goal)
@@ -276,9 +276,9 @@ def why_not(decision: Decision, chosen: Chosen, probes: Sequence[Probe]) -> str 
     amount = money_text if decision.priced else gpu_hours_text
     price = [each.usd if decision.priced else each.gpu_hours for each in probes]
     best = max(range(len(probes)), key=lambda i: chosen.alone[i].total(chosen.now) - price[i])
-    told = chosen.alone[best]
-    gained = told.total(chosen.now)
+    best_run = chosen.alone[best]
+    gained = best_run.total(chosen.now)
     if gained <= price[best]:
         return say("probing.not_worth", runs=len(probes), gain=amount(gained), price=amount(price[best]))
-    moved = {"chance": chance(told.changes), "moved": abs(told.ask / chosen.now.ask - 1.0), "least": MATTERS}
+    moved = {"chance": chance(best_run.changes), "moved": abs(best_run.ask / chosen.now.ask - 1.0), "least": MATTERS}
     return say("probing.little", runs=len(probes), **moved)

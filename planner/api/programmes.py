@@ -33,10 +33,10 @@ def optimize_programme(programme: AnyLike, overlays: Folders = (), *, overrides:
     from planner.interop.files import naming
     from planner.interop.plans import trained_of
 
-    asked = load_programme(programme, overrides, overlays)
-    with naming(Path(asked.source)):
-        answer = search.optimize_programme(asked, *load_facts(overlays))
-    trained = {stage.name: trained_of(stage.scenario) for stage in asked.stages}
+    loaded = load_programme(programme, overrides, overlays)
+    with naming(Path(loaded.source)):
+        answer = search.optimize_programme(loaded, *load_facts(overlays))
+    trained = {stage.name: trained_of(stage.scenario) for stage in loaded.stages}
     return replace(answer, stages=tuple(replace(s, trained=trained[s.name]) for s in answer.stages))
 
 
@@ -45,9 +45,9 @@ def explain_programme(programme: AnyLike, overlays: Folders = (), *, overrides: 
     from planner import search
     from planner.interop.files import naming
 
-    asked = load_programme(programme, overrides, overlays)
-    with naming(Path(asked.source)):
-        return search.explain_programme(asked, *load_facts(overlays))
+    loaded = load_programme(programme, overrides, overlays)
+    with naming(Path(loaded.source)):
+        return search.explain_programme(loaded, *load_facts(overlays))
 
 
 def simulate_programme(
@@ -68,9 +68,9 @@ def simulate_programme(
     from planner import search
     from planner.interop.files import naming
 
-    asked = load_programme(programme, overrides, overlays)
-    with naming(Path(asked.source)):
-        return search.simulate_programme(asked, *load_facts(overlays), worlds=worlds, seed=seed)
+    loaded = load_programme(programme, overrides, overlays)
+    with naming(Path(loaded.source)):
+        return search.simulate_programme(loaded, *load_facts(overlays), worlds=worlds, seed=seed)
 
 
 def load_programme_answer(source: ProgrammeAnswer | str | Path) -> ProgrammeAnswer:

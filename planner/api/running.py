@@ -85,7 +85,7 @@ def track(
     plan: PlanLike,
     log: str | Path,
     *,
-    heard: Callable[[int], None] | None = None,
+    on_read: Callable[[int], None] | None = None,
     spent_usd: float | Decimal | None = None,
 ) -> Progress:
     """Where a run stands against its plan: done, pace, losses, end and cost with ranges, budgets.
@@ -96,7 +96,7 @@ def track(
         The saved plan that the run follows.
     log : path
         The run's training log: text, CSV or JSON lines.
-    heard : callable, optional
+    on_read : callable, optional
         Told how many bytes have been read.
     spent_usd : number, optional
         What accounting says was spent so far (`reconcile`); default: the plan's cost of the time elapsed.
@@ -111,7 +111,7 @@ def track(
 
     answer = load_plan(plan)
     assert answer.plan is not None  # noqa: S101 - load_plan has seen to it
-    state = track_log(Path(log), answer.plan, heard, course_of(answer))
+    state = track_log(Path(log), answer.plan, on_read, course_of(answer))
     now = progress(state, answer.plan, answer.goal, None if spent_usd is None else float(spent_usd))
     return replace(now, money=answer.provenance.money)
 
@@ -232,20 +232,14 @@ def _of_data(
     run = run_length((read.source,), length, epochs=_epochs(epochs))
     if batch is None:
         raise PlannerError(say("running.global_batch"))
-    count = count_iterations(run, batch, remarks=[*read.remarks, *_other_length(length, read.seq_length)])
-    return replace(count, remarks=(*count.remarks, *_bare_number(source.samples)))
-
-
-def _bare_number(samples: int | None) -> list[str]:
-    """A number of samples is often copied from a log, where it may mean something else."""
-    return [] if samples is None else [say("running.bare_samples")]
-
-
-def _other_length(length: int, read: int | None) -> list[str]:
-    """Sequences of another length than those that the log or the index counted."""
-    if read is None or read == length:
-        return []
-    return [say("running.counted_anew", length=length, read=read)]
+    remarks = list(read.remarks)
+    if read.seq_length not in (None, length):  # the log or the index counted sequences of that
+        remarks.append(say("running.counted_anew", length=length, read=read.seq_length))
+    count = count_iterations(run, batch, remarks=remarks)
+    if source.samples is None:
+        return count
+    # A number of samples is often copied from a log, where it may mean something else.
+    return replace(count, remarks=(*count.remarks, say("running.bare_samples")))
 
 
 def _of_scenario(scenario: Scenario, length: int | None, batch: int | None, epochs: Count) -> IterationCount:

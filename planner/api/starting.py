@@ -136,7 +136,7 @@ def _lines(
     name = f"{Path(model).stem if model.endswith('.json') else model}, {data.strip()}"
     lines = [
         f"name: {json.dumps(name, ensure_ascii=False)}",
-        f"model: {_quoted(model)}",
+        f"model: {model if _PLAIN.fullmatch(model) else json.dumps(model, ensure_ascii=False)}",
         f"data: {_data(data)}",
         f"training: {{epochs: {epochs:g}{precision}}}",
         *([f"budget: {{{', '.join(limits)}}}"] if limits else []),
@@ -146,20 +146,16 @@ def _lines(
     return lines, remarks
 
 
-def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
-
-
 def _data(text: str) -> str:
-    said = text.strip()
-    match = _LENGTH.fullmatch(said)
-    amount, length = (match[1], int(match[2])) if match else (said, SEQ_LENGTH)
+    answer = text.strip()
+    match = _LENGTH.fullmatch(answer)
+    amount, length = (match[1], int(match[2])) if match else (answer, SEQ_LENGTH)
     try:
         _, unit = split_count(amount)
     except PlannerError as error:
         raise wrong_at("--data", error.args[0]) from None
     if unit not in ("samples", "sequences", "tokens"):
-        raise PlannerError(say("starting.samples_or_tokens", data=shown(said), amount=amount))
+        raise PlannerError(say("starting.samples_or_tokens", data=shown(answer), amount=amount))
     key = "tokens" if unit == "tokens" else "samples"
     number = re.split(r"\s+(?=samples?|sequences?|tokens?)|(?<=\d)(?=samples?|sequences?|tokens?)", amount)[0]
     return f"{{{key}: {number}, seq_length: {length}}}"
@@ -168,19 +164,19 @@ def _data(text: str) -> str:
 def _budget(text: str, today: date | None) -> list[str]:
     found: list[str] = []
     for part in re.split(r"\s+and\s+|\s*,\s+", text.strip()):
-        said = part.strip().removeprefix("by ").strip()
-        if said.lower() in ("", "none"):
+        answer = part.strip().removeprefix("by ").strip()
+        if answer.lower() in ("", "none"):
             continue
-        found += _limit(said, today)
+        found += _limit(answer, today)
     keys = [limit.split(":")[0] for limit in found]
     if len(set(keys)) < len(keys) or {"time", "deadline"} <= set(keys):
         raise PlannerError(say("starting.twice", budget=shown(text)))
     return found
 
 
-def _limit(said: str, today: date | None) -> list[str]:
+def _limit(answer: str, today: date | None) -> list[str]:
     try:
-        day = parse_date(said)
+        day = parse_date(answer)
     except PlannerError:
         pass
     else:
@@ -188,22 +184,22 @@ def _limit(said: str, today: date | None) -> list[str]:
         return [f"deadline: {day.isoformat()}", f"start: {start.isoformat()}"]
     for key, parse in (("time", parse_duration), ("cost", parse_money)):
         try:
-            parse(said)
+            parse(answer)
         except PlannerError:
             continue
-        return [f"{key}: {said}"]
-    raise PlannerError(say("starting.no_limit", budget=shown(said)))
+        return [f"{key}: {answer}"]
+    raise PlannerError(say("starting.no_limit", budget=shown(answer)))
 
 
 def _machines(text: str, catalog: Catalog) -> tuple[list[str], str, list[str]]:
     """The lines of `cluster`, a precision where the GPU lacks bf16, and remarks on what was assumed in them."""
-    said = text.strip()
-    if said.lower() == "cloud":
+    answer = text.strip()
+    if answer.lower() == "cloud":
         return [], "", []
-    rented = bool(re.search(r"\s+or\s+(?:cloud|rent(?:ed)?)$", said, re.IGNORECASE))
-    said = re.sub(r"\s+or\s+\S+$", "", said) if rented else said
-    priced = _PRICED.fullmatch(said)
-    match = _MACHINES.fullmatch(priced[1] if priced else said)
+    rented = bool(re.search(r"\s+or\s+(?:cloud|rent(?:ed)?)$", answer, re.IGNORECASE))
+    answer = re.sub(r"\s+or\s+\S+$", "", answer) if rented else answer
+    priced = _PRICED.fullmatch(answer)
+    match = _MACHINES.fullmatch(priced[1] if priced else answer)
     if match is None:
         raise PlannerError(say("starting.machines", gpus=shown(text)))
     nodes, size = int(match[1] or 1), int(match[2])
@@ -224,9 +220,9 @@ def _machines(text: str, catalog: Catalog) -> tuple[list[str], str, list[str]]:
     return lines, _precision(gpu, catalog, remarks), remarks
 
 
-def _price(said: str) -> float:
+def _price(answer: str) -> float:
     try:
-        return parse_money(_HOURLY.sub("", said))
+        return parse_money(_HOURLY.sub("", answer))
     except PlannerError as error:
         raise wrong_at("--gpus", error.args[0]) from None
 

@@ -30,7 +30,7 @@ class Predictions(Result):
 
     cells: tuple[Mapping[str, str], ...]  # every column as text, as a CSV file holds it
     header: tuple[str, ...] = ()  # the columns that were given
-    said: tuple[str, ...] = ()  # what a person should know of their reading
+    notes: tuple[str, ...] = ()  # what a person should know of their reading
     given: tuple[Mapping[str, Any], ...] = ()  # the rows as they were given; (): as a file's texts
     name: str = "row"  # of the table, in messages
 
@@ -38,7 +38,17 @@ class Predictions(Result):
     def rows(self) -> list[dict[str, Any]]:
         """Each row as given, and what was predicted as numbers, true or false; None is what is not known."""
         given = self.given or ({},) * len(self.cells)
-        return [{**row, **values, **_typed(row)} for row, values in zip(self.cells, given, strict=True)]
+        return [
+            {
+                **row,
+                **values,
+                **{key: float(row[key]) if row[key] else None for key in NUMBERS},
+                "fits": {"true": True, "false": False}.get(row["fits"]),
+                "why": row["why"] or None,
+                "assumed": row["assumed"] or None,
+            }
+            for row, values in zip(self.cells, given, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -75,7 +85,7 @@ class Validation(Result):
 
     report: Mapping[str, Any]
     judged: Judged
-    said: tuple[str, ...] = ()  # what a person should know of their reading
+    notes: tuple[str, ...] = ()  # what a person should know of their reading
 
     def __getitem__(self, key: str) -> Any:
         return self.report[key]
@@ -93,11 +103,11 @@ class Calibrated(Result):
     replaced_tokens_per_s_per_gpu: tuple[float, ...]  # of older rows that these stand in for
     mdape_before: float
     mdape_after: float
-    said: tuple[str, ...] = ()  # what a person should know
+    notes: tuple[str, ...] = ()  # what a person should know
 
     def to_json(self) -> str:
         """The figures as text, ending in a newline."""
-        figures = {key: value for key, value in asdict(self).items() if key != "said"}
+        figures = {key: value for key, value in asdict(self).items() if key != "notes"}
         return plan_json.dumps({"schema_version": 1, **figures})
 
 
@@ -108,7 +118,7 @@ class NextRuns(Result):
     chosen: tuple[Chosen, ...]
     candidates: int
     known: int
-    said: tuple[str, ...] = ()  # what a person should know of their reading
+    notes: tuple[str, ...] = ()  # what a person should know of their reading
 
     def to_json(self) -> str:
         """The runs as text, ending in a newline."""
@@ -219,8 +229,8 @@ def validate(
         say("reading.at", file=str(path), what=remark) for path in paths for remark in read_table(path).remarks()
     ]
     left = [say("throughput.left_out", why=why) for why in judged.unreadable.values()]
-    said = (*remarks, *left, *counted(run.assumed for run in judged.runs))
-    return Validation(report(judged), judged, said)
+    notes = (*remarks, *left, *counted(run.assumed for run in judged.runs))
+    return Validation(report(judged), judged, notes)
 
 
 def calibrate(
@@ -257,14 +267,14 @@ def calibrate(
 
     own = Path(folder) if folder is not None else config_catalog()
     over = (*(each for each in folders(overlays) if each.resolve() != own.resolve()), own)
-    said: list[str] = []
+    notes: list[str] = []
     if plan is not None:
         log, answer = Path(str(run)), load_plan(plan)
         with naming(log, *([Path(plan)] if isinstance(plan, str | Path) else [])):
             rows: Sequence[Mapping[str, str]] = [training_log_measurement(log, answer)]
         name = Path(str(run)).stem
     else:
-        rows, name, said = _measured(run, over)
+        rows, name, notes = _measured(run, over)
     added = add_rows(rows, name, own, over, of_log=plan is not None)
     lines = refit(own, over, added)
     fits = [read_calibration(root / "calibration" / "fit.json") for root in (data_dir(), own)]
@@ -274,7 +284,7 @@ def calibrate(
         replaced_tokens_per_s_per_gpu=tuple(float(rate) for rate in added.replaced if rate != "?"),
         mdape_before=before,
         mdape_after=after,
-        said=(*said, *counted(each.assumed for each in added.runs), *lines),
+        notes=(*notes, *counted(each.assumed for each in added.runs), *lines),
     )
 
 
@@ -333,14 +343,3 @@ def _measured(run: RowsLike, overlays: Sequence[Path]) -> tuple[list[Mapping[str
     if refused and not measured(kept):
         raise PlannerError(refused[0])
     return kept, given.name, [*given.remarks, *(say("throughput.left_out", why=why) for why in refused)]
-
-
-def _typed(row: Mapping[str, str]) -> dict[str, float | bool | str | None]:
-    """What a table's row was predicted as: numbers, true or false, and None for what is not known."""
-    numbers = {key: float(row[key]) if row[key] else None for key in NUMBERS}
-    return {
-        **numbers,
-        "fits": {"true": True, "false": False}.get(row["fits"]),
-        "why": row["why"] or None,
-        "assumed": row["assumed"] or None,
-    }

@@ -27,7 +27,7 @@ from planner.results.answers import Comparison, Frontier, Optimization, Side
 from planner.results.plan import Plan
 from planner.results.result import Row, Rows, View
 from planner.results.row import plan_row
-from planner.risk.replay import Replay, Stress, World
+from planner.risk.replay import Replay, World
 from planner.search.explanation import Explanation
 from planner.search.fleets import FleetAnswer
 from planner.search.programme_answer import ProgrammeAnswer
@@ -100,32 +100,14 @@ def _of_explanation(found: Explanation) -> list[tuple[str, Plan | None]]:
     return [("plan", found.plan), *((f"{each.key} {each.more}", each.plan) for each in found.worth), *near, *named]
 
 
-def _world(world: World) -> Row:
-    row = asdict(world)
-    spread = {f"{name}_{level}": row[name][level] for name in ("time_s", "cost_usd") for level in PERCENTILES}
-    return {key: value for key, value in row.items() if not isinstance(value, dict | tuple)} | spread
-
-
-def _stressed(stress: Stress) -> Row:
-    needs = {key: value for key, value in asdict(stress).items() if key != "world"}
-    return {**_world(stress.world), **needs}
-
-
-def _and(names: Sequence[str]) -> str:
-    return reduce(lambda some, other: said("views.and", some=some, other=other), names)
-
-
-PERCENTILES = ("p10", "p50", "p90")
+def _world(world: World) -> dict[str, Any]:
+    return {k: v for k, v in _ranges(world, "time_s", "cost_usd").items() if not isinstance(v, dict | tuple)}
 
 
 def _progress_row(now: Progress) -> Row:
-    spread = {
-        f"{name}_{level}": getattr(getattr(now, name), level)
-        for name in ("remaining_s", "time_s", "cost_usd")
-        for level in PERCENTILES
-    }
     kept = "status iteration iterations share_done epochs_done tokens_per_s_per_gpu elapsed_s cost_so_far_usd".split()
-    return {name: getattr(now, name) for name in kept} | spread
+    ranges = ("remaining_s", "time_s", "cost_usd")
+    return {name: getattr(now, name) for name in kept} | _spread({name: asdict(getattr(now, name)) for name in ranges})
 
 
 def _validation_rows(found: Validation) -> list[Row]:
@@ -146,19 +128,18 @@ def _validation_rows(found: Validation) -> list[Row]:
     ]
 
 
-def _next_rows(found: NextRuns) -> list[Row]:
-    return [{"row": each.number, **each.cells, "spread_left": each.left, "why": each.why} for each in found.chosen]
-
-
 def _files(files: Mapping[str, bytes]) -> list[Row]:
     return [{"file": name, "bytes": len(content)} for name, content in files.items()]
 
 
-def _ranges(value: Any, *names: str) -> Row:
+def _ranges(value: Any, *names: str) -> dict[str, Any]:
     """A row with these quantiles in columns of their own."""
     row = asdict(value)
-    spread = {f"{name}_{level}": row[name][level] for name in names for level in PERCENTILES}
-    return {key: entry for key, entry in row.items() if key not in names} | spread
+    return {key: each for key, each in row.items() if key not in names} | _spread({name: row[name] for name in names})
+
+
+def _spread(ranges: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    return {f"{name}_{level}": each[level] for name, each in ranges.items() for level in ("p10", "p50", "p90")}
 
 
 _VIEWS: dict[type, View] = {
@@ -240,7 +221,7 @@ _VIEWS: dict[type, View] = {
     Replay: View(
         lambda found: [
             *(_world(world) for world in (found.stated, found.simulated, *found.other_worlds)),
-            *(_stressed(stress) for stress in found.stresses),
+            *(_world(each.world) | {k: v for k, v in asdict(each).items() if k != "world"} for each in found.stresses),
         ],
         lambda found: said("views.runs_drawn", worlds=found.worlds, error=found.largest_quantile_error),
         distribution_figure,
@@ -259,7 +240,11 @@ _VIEWS: dict[type, View] = {
     ),
     Sweep: View(
         lambda found: found.rows,
-        lambda found: said("views.sweep", n=len(found.rows), keys=_and([over.key for over in found.over])),
+        lambda found: said(
+            "views.sweep",
+            n=len(found.rows),
+            keys=reduce(lambda some, other: said("views.and", some=some, other=other), (o.key for o in found.over)),
+        ),
         sweep_figure,
     ),
     Progress: View(
@@ -331,11 +316,13 @@ _VIEWS: dict[type, View] = {
         lambda found: validation_figure(found.judged),
     ),
     Calibrated: View(
-        lambda found: [{key: value for key, value in asdict(found).items() if key != "said"}],
+        lambda found: [{key: value for key, value in asdict(found).items() if key != "notes"}],
         lambda found: said("views.calibrated", n=found.rows, before=found.mdape_before, after=found.mdape_after),
     ),
     NextRuns: View(
-        _next_rows,
+        lambda found: [
+            {"row": each.number, **each.cells, "spread_left": each.left, "why": each.why} for each in found.chosen
+        ],
         lambda found: said("views.chosen", chosen=len(found.chosen), n=found.candidates),
     ),
     LaunchFiles: View(

@@ -63,7 +63,7 @@ def calibrate(
 
         with working(said("output.choosing"), quiet=quiet):
             picked = api.choose_runs(run, choose, overlays)
-        for line in picked.said:
+        for line in picked.notes:
             say(line, quiet=quiet)
         if as_json:
             emit(picked.to_json())
@@ -72,7 +72,7 @@ def calibrate(
         return
     with working(said("output.fitting"), quiet=quiet):
         learnt = api.calibrate(run, own, overlays, plan=plan)
-    for line in learnt.said:
+    for line in learnt.notes:
         say(line, quiet=quiet)
     if as_json:
         emit(learnt.to_json())

@@ -36,21 +36,21 @@ def explain(
     from planner.report.explanation import explanation_table
     from planner.spec.programme import Programme
 
-    asked = load_any(scenario, set_ or (), overlays)
-    if isinstance(asked, Programme):
+    loaded = load_any(scenario, set_ or (), overlays)
+    if isinstance(loaded, Programme):
         from planner.report.programme_explanation import programme_explanation_table
 
         if why_not:
             raise PlannerError(said("cli_explain.programme"))
         with working(said("output.searching"), quiet=quiet):
-            whole = api.explain_programme(asked, overlays)
+            whole = api.explain_programme(loaded, overlays)
         table = "" if as_json or quiet else programme_explanation_table(whole, width(), colour())
         deliver(whole.to_json(), table, as_json=as_json, output=output, quiet=quiet)
         if whole.status != "optimal":
             raise typer.Exit(INFEASIBLE)
         return
     with working(said("output.searching"), quiet=quiet):
-        found = api.explain(asked, overlays, why_not=why_not or ())
+        found = api.explain(loaded, overlays, why_not=why_not or ())
     table = "" if as_json or quiet else explanation_table(found, width(), colour(), today=day(date))
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if found.status != "optimal":

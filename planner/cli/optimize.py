@@ -77,15 +77,15 @@ def optimize(
         from planner.api.inputs import load_any
         from planner.spec.programme import Programme
 
-        asked = load_any(scenarios[0], set_ or (), overlays)
+        loaded = load_any(scenarios[0], set_ or (), overlays)
         day_of_prices = None if prices is None else prices.date()
-        if isinstance(asked, Programme):
+        if isinstance(loaded, Programme):
             if prices is not None or exhaustive or parts:
                 raise PlannerError(said("cli_optimize.programme"))
-            _programme(asked, overlays, full=full, as_json=as_json, output=output, quiet=quiet)
+            _programme(loaded, overlays, full=full, as_json=as_json, output=output, quiet=quiet)
             return
         with working(said("output.searching"), quiet=quiet):
-            answer = api.optimize(asked, overlays, exhaustive=exhaustive, prices=day_of_prices)
+            answer = api.optimize(loaded, overlays, exhaustive=exhaustive, prices=day_of_prices)
         status, document = answer.status, answer.to_json()
         if not (as_json or quiet):
             from planner.report.terminal import optimization_table
@@ -97,14 +97,14 @@ def optimize(
 
 
 def _programme(
-    asked: Programme, overlays: list[Path] | None, *, full: bool, as_json: bool, output: Path | None, quiet: bool
+    loaded: Programme, overlays: list[Path] | None, *, full: bool, as_json: bool, output: Path | None, quiet: bool
 ) -> None:
     """A programme's calendar."""
     from planner import api
     from planner.report.programme import programme_table
 
     with working(said("output.searching"), quiet=quiet):
-        whole = api.optimize_programme(asked, overlays)
+        whole = api.optimize_programme(loaded, overlays)
     table = "" if as_json or quiet else programme_table(whole, width(), colour(), full=full)
     deliver(whole.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if whole.status != "optimal":

@@ -88,7 +88,7 @@ def predict(
         if model or gpu or gpus:
             raise PlannerError(said("cli_predict.rows_or_run"))
         table_found = api.predict(rows, overlays)
-        for remark in table_found.said:
+        for remark in table_found.notes:
             say(remark, quiet=quiet)
         document, saved = table_found.to_json, partial(rows_csv, table_found.header, table_found.cells)
         shown = partial(rows_table, table_found.cells, width(), colour())
@@ -120,13 +120,13 @@ def predict(
         emit(shown())
 
 
-def _by_option(said: str) -> str:
+def _by_option(sentence: str) -> str:
     """A sentence on a table's column as one on the option that stands for it."""
-    if isinstance(said, Sentence) and "column" in said.values:
-        return say_from(said.code, {**said.values, "column": _option(said.values["column"])})
-    column, blank, rest = said.partition(" ")
+    if isinstance(sentence, Sentence) and "column" in sentence.values:
+        return say_from(sentence.code, {**sentence.values, "column": _option(sentence.values["column"])})
+    column, blank, rest = sentence.partition(" ")
     if column == "model" or not rest.startswith("'"):
-        return said
+        return sentence
     return f"{_option(column)}{blank}{rest}"
 
 

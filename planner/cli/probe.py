@@ -59,7 +59,7 @@ def probe(
         own = catalog[-1] if catalog else None
         with working(said("output.learning"), quiet=quiet):
             found = api.read_probe(read, sources, own, overlays, scenario=scenario)
-        for line in found.said:
+        for line in found.notes:
             say(line, quiet=quiet)
         if as_json:
             emit(found.to_json())

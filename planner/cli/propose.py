@@ -51,5 +51,5 @@ def propose(
         raise typer.Exit(INFEASIBLE) from None
     paths = made.write(output)
     emit(made.to_json(output) if as_json else "\n".join(map(str, paths)))
-    told = said("cli_propose.written", day=made.proposal.day, sections=len(made.proposal.sections))
-    say(told, quiet=quiet)
+    text = said("cli_propose.written", day=made.proposal.day, sections=len(made.proposal.sections))
+    say(text, quiet=quiet)

@@ -18,7 +18,7 @@ from planner.words import said
 
 if TYPE_CHECKING:
     from planner.sweeps.journal import Journal
-    from planner.sweeps.run import Asked
+    from planner.sweeps.run import PreparedSweep
     from planner.sweeps.table import Sweep
 
 
@@ -58,15 +58,15 @@ def sweep(
     """
     from planner.report.sweep import save_table, sweep_table, table_kind
     from planner.report.sweep_chart import sweep_figure
-    from planner.sweeps.run import ask
+    from planner.sweeps.run import prepare
 
     if scheduler is not None and jobs is not None:
         raise PlannerError(said("cli_sweep.jobs"))
     if output is not None:
         table_kind(output)
     with working(said("output.reading"), quiet=quiet):
-        asked = ask(scenario, over or (), set_ or (), overlays or ())
-    found = _swept(asked, output, jobs, scheduler, quiet)
+        prepared = prepare(scenario, over or (), set_ or (), overlays or ())
+    found = _swept(prepared, output, jobs, scheduler, quiet)
     if output is not None:
         save_table(found, output)
     if as_json:
@@ -80,35 +80,35 @@ def sweep(
         raise typer.Exit(INFEASIBLE)
 
 
-def _swept(asked: Asked, output: Path | None, jobs: int | None, scheduler: str | None, quiet: bool) -> Sweep:
+def _swept(prepared: PreparedSweep, output: Path | None, jobs: int | None, scheduler: str | None, quiet: bool) -> Sweep:
     """The sweep, from where its journal left it; Ctrl-C says how to go on."""
     from planner.sweeps.journal import Journal, journal_path
     from planner.sweeps.run import run
 
     keeper = nullcontext() if output is None else Journal(journal_path(output))
     with keeper as journal:
-        known = {} if journal is None else {key: journal.known[key] for key in asked.keys if key in journal.known}
-        missing = len(set(asked.keys)) - len(known)
+        known = {} if journal is None else {key: journal.known[key] for key in prepared.keys if key in journal.known}
+        missing = len(set(prepared.keys)) - len(known)
         if known and missing:
-            say(said("cli_sweep.known", known=len(known), all=len(set(asked.keys))), quiet=quiet)
+            say(said("cli_sweep.known", known=len(known), all=len(set(prepared.keys))), quiet=quiet)
         try:
             with (
                 _executor(missing, jobs, scheduler) as executor,
                 progress(said("output.sweeping"), quiet=quiet) as tick,
             ):
                 found = run(
-                    asked,
+                    prepared,
                     executor,
                     known=known,
-                    heard=None if journal is None else journal.add,
+                    on_solved=None if journal is None else journal.add,
                     tick=tick,
                     together=1 if scheduler is None else min(FAR, -(-missing // FAR)) or 1,
                 )
         except KeyboardInterrupt:
-            say(_how_to_go_on(asked, journal), quiet=quiet)
+            say(_kept_in_journal(prepared, journal), quiet=quiet)
             raise
         if journal is not None:
-            journal.compact(asked.keys)
+            journal.compact(prepared.keys)
     return found
 
 
@@ -129,8 +129,8 @@ def _executor(missing: int, jobs: int | None, scheduler: str | None) -> Iterator
         yield pool
 
 
-def _how_to_go_on(asked: Asked, journal: Journal | None) -> str:
+def _kept_in_journal(prepared: PreparedSweep, journal: Journal | None) -> str:
     if journal is None:
         return said("cli_sweep.stopped")
-    kept = sum(key in journal.known for key in set(asked.keys))
-    return said("cli_sweep.kept", kept=kept, all=len(set(asked.keys)), journal=str(journal.path))
+    kept = sum(key in journal.known for key in set(prepared.keys))
+    return said("cli_sweep.kept", kept=kept, all=len(set(prepared.keys)), journal=str(journal.path))

@@ -88,7 +88,7 @@ def track(
     if one is not None:
         from planner.report.track_view import continuation_view, view
 
-        now = api.track(answer, one, heard=_reading(one, quiet), spent_usd=spent)
+        now = api.track(answer, one, on_read=_reading(one, quiet), spent_usd=spent)
         parts, text = {"progress": now, **parts}, "\n".join(filter(None, (view(now, width(), colour()), text)))
         if chart is not None:
             from planner.report.charts import save_chart
@@ -155,14 +155,14 @@ def _reading(log: Path, quiet: bool) -> Callable[[int], None] | None:
     from time import monotonic
 
     size = max(1, log.stat().st_size) if log.is_file() else 1
-    started, told = monotonic(), said("cli_track.reading", file=log.name)
+    started, text = monotonic(), said("cli_track.reading", file=log.name)
 
-    def heard(count: int) -> None:
+    def show_share(count: int) -> None:
         if monotonic() - started > 2:
             end = "\r\x1b[K" if count >= size else ""
-            sys.stderr.write(f"\r{told}: {min(1.0, count / size):4.0%}{end}")
+            sys.stderr.write(f"\r{text}: {min(1.0, count / size):4.0%}{end}")
 
-    return heard
+    return show_share
 
 
 def _follow(answer: Optimization, log: Path, as_json: bool) -> None:

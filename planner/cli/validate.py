@@ -48,7 +48,7 @@ def validate(
 
     with working(said("output.refitting"), quiet=quiet):
         found = api.validate(rows, overlays, leave_out=leave_out, refit=refit)
-    for line in found.said:
+    for line in found.notes:
         say(line, quiet=quiet)
     table = "" if as_json or quiet else validation_table(found.report, width(), colour())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)

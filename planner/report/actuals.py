@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from planner.money import GPU_HOURS, NODE_HOURS
-from planner.report.figures import unit_text
-from planner.report.layout import Page, bullets, columns, hanging, heads
+from planner.report.figures import rate_text, unit_text
+from planner.report.layout import Page, bullets, columns, heads, labelled
 from planner.tracking.actuals import Actuals
 from planner.words import phrase, said
 
@@ -59,16 +59,16 @@ def _said(found: Actuals, page: Page) -> list[str]:
     lines, unit = _price(found, page), unit_of(found)
     if found.effective_cost_usd is not None:
         text = said("actuals.effective", cost=_amount(found.effective_cost_usd, "USD"))
-        lines += hanging(said("labels.effective"), text, page)
+        lines += labelled("effective", text, page)
     if found.tax_usd:
-        lines += hanging(said("labels.taxes"), said("actuals.taxes", cost=_amount(found.tax_usd, "USD")), page)
+        lines += labelled("taxes", said("actuals.taxes", cost=_amount(found.tax_usd, "USD")), page)
     if found.wasted is not None:
         lost = {"hours": hours(found.wasted.gpu_hours), "share": found.wasted.share}
         if unit:
             text = said("actuals.wasted_money", **lost, cost=_amount(found.wasted.cost_usd, unit))
         else:
             text = said("actuals.wasted", **lost)
-        lines += hanging(said("labels.wasted"), text, page)
+        lines += labelled("wasted", text, page)
     if found.outlook is not None:
         ahead = found.outlook
         text = said("actuals.ahead", hours=hours(ahead.gpu_hours), basis=ahead.basis)
@@ -76,11 +76,11 @@ def _said(found: Actuals, page: Page) -> list[str]:
             code = "actuals.ahead_more" if ahead.against_plan_usd >= 0 else "actuals.ahead_less"
             cost, apart = _amount(ahead.cost_usd, unit), money(abs(ahead.against_plan_usd))
             text = said(code, hours=hours(ahead.gpu_hours), cost=cost, apart=apart, basis=ahead.basis)
-        lines += hanging(said("labels.heading_for"), text, page)
+        lines += labelled("heading_for", text, page)
         if ahead.budget_usd is not None:
             kept = "actuals.within" if ahead.within_budget else "actuals.beyond"
             budget = _amount(ahead.budget_usd, unit or found.money.unit)
-            lines += hanging(said("labels.cost_budget"), said(kept, budget=budget), page)
+            lines += labelled("cost_budget", said(kept, budget=budget), page)
     return lines
 
 
@@ -92,12 +92,12 @@ def _price(found: Actuals, page: Page) -> list[str]:
     """What an hour is reckoned at, and at which rate another currency."""
     if found.money.hours:
         counted = said("actuals.node_hours" if unit_of(found) else "actuals.gpu_hours")
-        return hanging(said("labels.counted"), counted, page)
+        return labelled("counted", counted, page)
     if not unit_of(found):
-        return hanging(said("labels.money"), said("actuals.no_price"), page)
+        return labelled("money", said("actuals.no_price"), page)
     price = "actuals.at_price" if found.source == "slurm" else "actuals.as_billed"
-    lines = hanging(said("labels.money"), said(price, price=found.usd_per_gpu_hour, unit=unit_text("USD")), page)
-    return lines + (hanging(said("labels.rate"), found.money.rate_text, page) if found.money.foreign else [])
+    lines = labelled("money", said(price, price=found.usd_per_gpu_hour, unit=unit_text("USD")), page)
+    return lines + (labelled("rate", rate_text(found.money), page) if found.money.foreign else [])
 
 
 def _table(

@@ -44,5 +44,5 @@ def buying_lines(answer: Optimization, page: Page) -> list[str]:
     if found is None:
         return []
     owned = {"price": found.owned_usd_per_gpu_hour, "use": found.utilisation}
-    beside = [rented_text(found, rented) for rented in found.rented] or [said("report_buying.not_rented")]
-    return bullets([said("report_buying.owned", purchase=purchase_text(found), **owned), *beside], page)
+    renting = [rented_text(found, rented) for rented in found.rented] or [said("report_buying.not_rented")]
+    return bullets([said("report_buying.owned", purchase=purchase_text(found), **owned), *renting], page)

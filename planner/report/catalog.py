@@ -43,11 +43,6 @@ def _accelerators(catalog: Catalog) -> Iterable[Row]:
         }
 
 
-def _nodes(catalog: Catalog) -> Iterable[Row]:
-    for node in catalog.nodes.values():
-        yield _fields(node, "id cloud instance gpu gpus_per_node network network_gbit_per_s")
-
-
 def _prices(catalog: Catalog) -> Iterable[Row]:
     for row in sorted(catalog.prices, key=lambda row: (row.gpu, row.high / row.gpus, row.key, row.as_of)):
         yield {
@@ -70,11 +65,7 @@ def _models(catalog: Catalog) -> Iterable[Row]:
         yield {"id": name, "parameters": counts.total, "active": counts.active, **_fields(model, "layers hidden")}
 
 
-def _sources(catalog: Catalog) -> Iterable[Row]:
-    for key, source in sorted(catalog.sources.items()):
-        yield {"id": key, **source}
-
-
+_NODE = "id cloud instance gpu gpus_per_node network network_gbit_per_s"
 KINDS: Mapping[str, Listing] = {
     "gpus": Listing(
         _accelerators,
@@ -89,7 +80,7 @@ KINDS: Mapping[str, Listing] = {
         "name",
     ),
     "nodes": Listing(
-        _nodes,
+        lambda catalog: (_fields(node, _NODE) for node in catalog.nodes.values()),
         {"id": "id", "gpu": "gpu", "gpus_per_node": "gpus", "network": "network", "network_gbit_per_s": "gbit_per_s"},
         "network",
     ),
@@ -113,7 +104,11 @@ KINDS: Mapping[str, Listing] = {
         {"id": "id", "parameters": "parameters", "active": "active", "layers": "layers", "hidden": "hidden"},
         "id",
     ),
-    "sources": Listing(_sources, {"id": "id", "title": "title"}, "title"),
+    "sources": Listing(
+        lambda catalog: ({"id": key, **source} for key, source in sorted(catalog.sources.items())),
+        {"id": "id", "title": "title"},
+        "title",
+    ),
 }
 
 

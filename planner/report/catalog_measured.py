@@ -9,7 +9,6 @@ from typing import Any
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.facts import SHIPPED
-from planner.performance.arrays import Setting
 from planner.performance.gpu_names import accelerator_written
 from planner.performance.refit import measured_files
 from planner.performance.rows import Run, read_run
@@ -37,9 +36,11 @@ def measured_rows(catalog: Catalog, gpu: str) -> list[Row]:
     PlannerError
         If a row on this part cannot be read, naming file and row.
     """
-    overlays = catalog.overlays
+    shipped = measured_files()
     rows = [
-        _measured(run, cells, layer) for layer, path in _tables(overlays) for run, cells in _runs_on(gpu, path, catalog)
+        _measured(run, cells, SHIPPED if path in shipped else path.parent.parent.name)
+        for path in measured_files(catalog.overlays)
+        for run, cells in _runs_on(gpu, path, catalog)
     ]
     return _telling_first(rows)
 
@@ -81,12 +82,6 @@ def _what_ran(row: Row) -> str:
     )
 
 
-def _tables(overlays: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    shipped = measured_files()
-    for path in measured_files(overlays):
-        yield (SHIPPED if path in shipped else path.parent.parent.name), path
-
-
 def _runs_on(gpu: str, path: Path, catalog: Catalog) -> Iterator[tuple[Run, Mapping[str, str]]]:
     """The measured rows of a table on this part; others are not read, but for the name of their GPU."""
     parts: dict[tuple[str, str], str | None] = {}
@@ -115,6 +110,8 @@ def _part_id(name: str, memory_gb: str, accelerators: Mapping[str, Accelerator])
 def _measured(run: Run, cells: Mapping[str, str], layer: str) -> Row:
     setting, tokens = run.setting, float(run.tokens_per_s_per_gpu or 0.0)
     stated = cells.get("model_tflops_per_gpu") or ""
+    counted = flops_per_token(setting.model, setting.seq_length)
+    flops = training_flops(setting.model, counted, setting.conditions.adapter)
     return {
         "row": run.id,
         "source": run.source,
@@ -131,16 +128,10 @@ def _measured(run: Run, cells: Mapping[str, str], layer: str) -> Row:
         "framework": cells.get("framework") or setting.framework,
         "release": cells.get("version_or_date") or None,
         "tokens_per_s_per_gpu": tokens,
-        "model_tflops_per_gpu": tokens * _training_flops(setting) / 1e12,
+        "model_tflops_per_gpu": tokens * flops / 1e12,
         "stated_tflops_per_gpu": float(stated) if stated else None,
         "layer": layer,
     }
-
-
-def _training_flops(setting: Setting) -> float:
-    """Model FLOPs a token of what a row's run trained."""
-    flops = flops_per_token(setting.model, setting.seq_length)
-    return training_flops(setting.model, flops, setting.conditions.adapter)
 
 
 def _telling_first(rows: Sequence[Row]) -> list[Row]:

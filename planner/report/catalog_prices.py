@@ -91,12 +91,12 @@ def changes_table(changes: Sequence[PriceChange], width: int) -> str:
         change = phrase("price_changes", each.what) if each.change is None else f"{each.change:+.0%}"
         rows.append([each.id, each.gpu, _usd(each.before), _usd(each.after), change])
     counts = {what: sum(each.what == what for each in changes) for what in ("dearer", "cheaper", "new", "gone")}
-    told = [
+    parts = [
         said("labels.valued", name=count, value=phrase("price_changes", what))
         for what, count in counts.items()
         if count
     ]
-    total = said("catalog_prices.total", counts=told)
+    total = said("catalog_prices.total", counts=parts)
     return "\n".join([*columns(rows, "llrrr", Page(width), flexible=0), "", total]) + "\n"
 
 

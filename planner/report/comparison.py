@@ -8,7 +8,7 @@ from datetime import date
 from planner.money import in_its_money
 from planner.report.figures import notes
 from planner.report.frontier import plans_table
-from planner.report.layout import Page, bullets, columns, hanging
+from planner.report.layout import Page, bullets, columns, labelled
 from planner.results.answers import Comparison, Difference, Side
 from planner.words import Sentence, said
 
@@ -38,16 +38,20 @@ def comparison_table(
         others = len(refused) - MOST_REFUSED
         more = [said("comparison.more_reasons", reasons=others)] if others > 0 else []
         blocks.append([page.heading(said("comparison.infeasible")), *bullets([*refused[:MOST_REFUSED], *more], page)])
-    told = [found for found in comparison.differences if any(found.values)]
-    if told:
+    differences = [found for found in comparison.differences if any(found.values)]
+    if differences:
         few = len(sides) <= FEW
-        lines = _beside(sides, told, page) if few else _beneath(sides, told, page)
+        lines = _side_by_side(sides, differences, page) if few else _one_a_line(sides, differences, page)
         blocks.append(
             [page.heading(said("comparison.beside" if few else "comparison.needed")), *lines] if lines else []
         )
-        asked = [] if few else [_asked(found, sides) for found in told if _code(found) == "asked"]
-        blocks.append([page.heading(said("comparison.asked")), *bullets(asked, page)] if asked else [])
-        explained = [found for found in told if not _same(found, sides) and (few or _code(found) in ADDED)]
+        scenario_values = (
+            [] if few else [_scenario_values(found, sides) for found in differences if _code(found) == "asked"]
+        )
+        blocks.append(
+            [page.heading(said("comparison.asked")), *bullets(scenario_values, page)] if scenario_values else []
+        )
+        explained = [found for found in differences if not _same(found, sides) and (few or _code(found) in ADDED)]
         why = [said("labels.of", what=found.key, text=found.why) for found in explained if found.why]
         heading = page.heading(said("comparison.why" if few else "comparison.how_to_read"))
         blocks.append([heading, *bullets(why, page)] if why and lines else [])
@@ -84,11 +88,11 @@ def _name(found: Difference) -> str:
     return said("comparison.median", key=found.key) if _code(found) in MEDIANS else found.key
 
 
-def _beside(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> list[str]:
+def _side_by_side(sides: Sequence[Side], differences: Sequence[Difference], page: Page) -> list[str]:
     """One column a side; what is the same in all goes into one line below."""
-    same = [found for found in told if _same(found, sides)]
+    same = [found for found in differences if _same(found, sides)]
     rows = [["", *(side.label for side in sides)]]
-    for number, found in enumerate(found for found in told if found not in same):
+    for number, found in enumerate(found for found in differences if found not in same):
         words = [_words(found, value) for value in found.values]
         if number == 0:
             words = [
@@ -99,7 +103,7 @@ def _beside(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> li
     lines = columns(rows, "l" * len(rows[0]), page)
     if same:
         equal = [said("labels.valued", name=_name(found), value=_words(found, found.values[0])) for found in same]
-        lines += hanging(said("labels.the_same"), said("labels.in_row", items=equal), page)
+        lines += labelled("the_same", said("labels.in_row", items=equal), page)
     return lines
 
 
@@ -112,9 +116,9 @@ def _words(found: Difference, value: str) -> str:
     return value.replace("/", ", ") if _code(found) == "offer" and value.count("/") >= 3 else value
 
 
-def _beneath(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> list[str]:
+def _one_a_line(sides: Sequence[Side], differences: Sequence[Difference], page: Page) -> list[str]:
     """One line a side, of what the table of plans does not tell already."""
-    shown = [found for found in told if _code(found) in ADDED]
+    shown = [found for found in differences if _code(found) in ADDED]
     if not shown:
         return []
     rows = [["", *(found.key for found in shown)]]
@@ -123,11 +127,11 @@ def _beneath(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> l
     return columns(kept, "l" * len(rows[0]), page, flexible=0)
 
 
-def _asked(found: Difference, sides: Sequence[Side]) -> str:
+def _scenario_values(found: Difference, sides: Sequence[Side]) -> str:
     """One key of the scenarios, and which sides have which value."""
     by_value: dict[str, list[str]] = {}
     for side, value in zip(sides, found.values, strict=True):
         by_value.setdefault(value, []).append(side.label)
-    told = [said("labels.with_reason", text=value, why=_named(labels)) for value, labels in by_value.items()]
+    values = [said("labels.with_reason", text=value, why=_named(labels)) for value, labels in by_value.items()]
     key = found.key.values["key"] if isinstance(found.key, Sentence) else found.key
-    return said("labels.of", what=key, text=said("labels.in_row", items=told))
+    return said("labels.of", what=key, text=said("labels.in_row", items=values))

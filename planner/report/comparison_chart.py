@@ -14,7 +14,7 @@ from planner.report.proposal.svg import PALETTE
 from planner.results.answers import Comparison, Side
 from planner.results.plan import Plan, Quantiles
 from planner.units import format_count
-from planner.words import said, worded
+from planner.words import said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,11 @@ def sides_figure(sides: Sequence[Side]) -> Figure:
     feasible = [side for side in sides if side.plan is not None]
     shown = [*feasible, *(side for side in sides if side.plan is None)][:MOST]
     shown = [side for side in sides if side in shown]
-    labels = ["\n".join(wrap(clean(_label(side)), LABEL)) for side in shown]
+    names = [
+        said("comparison_chart.side", side=side.label, kind=side.plan.offer.price_kind) if side.plan else side.label
+        for side in shown
+    ]
+    labels = ["\n".join(wrap(clean(name), LABEL)) for name in names]
     lines = [max(1, label.count("\n") + 1) for label in labels]
     figure = new_figure(said("comparison_chart.title"), height=1.3 + sum(0.16 + 0.2 * count for count in lines))
     priced = not any(side.plan is not None for side in shown) or any(_priced(side.plan) for side in shown)
@@ -69,13 +73,6 @@ def sides_figure(sides: Sequence[Side]) -> Figure:
 def _priced(plan: Plan | None) -> bool:
     """Whether anything is known of a plan's cost."""
     return plan is not None and plan.offer.priced
-
-
-def _label(side: Side) -> str:
-    """A side's name and how its machines are paid."""
-    if side.plan is None:
-        return worded(side.label)
-    return said("comparison_chart.side", side=side.label, kind=side.plan.offer.price_kind)
 
 
 def _ranges(axes: Any, at: Sequence[float], values: Sequence[Quantiles | None], scale: Scale, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from planner.report.figures import percent, range_text
-from planner.report.layout import Page, bar, columns, hanging
+from planner.report.layout import Page, bar, columns, hanging, labelled
 from planner.results.plan import MemoryGiB, Plan, Plausibility
 from planner.units import format_number
 from planner.words import phrase, said
@@ -40,7 +40,7 @@ def _step(plan: Plan, page: Page) -> list[str]:
     )
     total = sum(plan.step_breakdown_s.values())
     terms = terms_table(large_terms(plan), total, page) if total > 0 else []
-    return hanging(said("labels.a_step"), text, page) + terms
+    return labelled("a_step", text, page) + terms
 
 
 def large_terms(plan: Plan) -> list[tuple[str, float]]:
@@ -77,7 +77,7 @@ def _memory(plan: Plan, page: Page) -> list[str]:
     share = memory.total / memory.capacity
     drawn = page.styled(bar(share, 30), "bad" if share > 1 else "warn" if share > TIGHT else "good")
     parts = memory_parts({part: getattr(memory, part) for part in MEMORY})
-    return [f"  {drawn}  {memory_text(memory)}", *hanging(said("labels.fullest_gpu"), parts, page)]
+    return [f"  {drawn}  {memory_text(memory)}", *labelled("fullest_gpu", parts, page)]
 
 
 def memory_parts(parts: Mapping[str, float]) -> str:
@@ -90,14 +90,14 @@ def memory_parts(parts: Mapping[str, float]) -> str:
 
 def _basis(plan: Plan, page: Page) -> list[str]:
     known = plan.basis if plan.basis in BASES else "other"
-    lines = hanging(said("labels.basis"), said(f"evidence.basis_{known}", basis=phrase("basis", plan.basis)), page)
+    lines = labelled("basis", said(f"evidence.basis_{known}", basis=phrase("basis", plan.basis)), page)
     if plan.throughput_basis:
-        lines += hanging(said("labels.in_detail"), plan.throughput_basis, page)
+        lines += labelled("in_detail", plan.throughput_basis, page)
     if plan.measurements:
         shown = said("labels.listed", items=plan.measurements[:6])
         more = len(plan.measurements) - 6
         shown = said("labels.and_more", text=shown, more=more) if more > 0 else shown
-        lines += hanging(said("labels.measurements"), shown, page)
+        lines += labelled("measurements", shown, page)
     return lines
 
 
@@ -106,9 +106,9 @@ def _plausibility(plan: Plan, page: Page) -> list[str]:
     text = said("evidence.model_flops", rate=plan.model_tflops_per_gpu, mfu=plan.mfu)
     if plan.hardware_tflops_per_gpu > plan.model_tflops_per_gpu:
         text = said("evidence.hardware_flops", text=text, rate=plan.hardware_tflops_per_gpu, hfu=plan.hfu)
-    lines = hanging(said("labels.model_flops"), text, page)
+    lines = labelled("model_flops", text, page)
     if plan.flops_convention:
-        lines += hanging(said("labels.counted_as"), plan.flops_convention, page)
+        lines += labelled("counted_as", plan.flops_convention, page)
     if found is None:
         return lines
     return lines + _checks(plan, found, page)

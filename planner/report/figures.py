@@ -10,7 +10,7 @@ from planner.catalog.price_ages import oldest, price_age
 from planner.money import Money, writing
 from planner.results.plan import OfferRef, Plan
 from planner.units import format_number
-from planner.words import Sentence, said, say, speaking
+from planner.words import Sentence, said, say, say_from, speaking
 from planner.words.languages import forms
 
 
@@ -152,20 +152,29 @@ def amount_writer(unit: str) -> Callable[[float], str]:
     return money_text if unit == "USD" else time_text
 
 
+def rate_text(money: Money) -> str:
+    """A currency's rate as people quote it, with its day and source: "1 EUR = 1.08 USD of 2026-11-20 (ECB)"."""
+    if not money.foreign:
+        return ""
+    how = "_".join(word for word, known in (("of", money.as_of), ("from", money.source)) if known) or "alone"
+    known = {"rate": money.rate_figure, "day": money.as_of, "source": money.source}
+    return say_from(f"figures.rate_{how}", known)
+
+
 def rate_sentence() -> str:
     """At which rate amounts were turned into the currency that is written in; nothing where none was."""
-    rate = writing().rate_text
+    rate = rate_text(writing())
     return say("figures.rate", unit=writing().unit, rate=rate) if rate else ""
 
 
 def waits_sentence(plans: Iterable[Plan]) -> str:
     """Which plans first wait for their machines, and for how long; nothing where none does."""
     waits = {f"{plan.offer.cloud}, {plan.offer.price_kind}": plan.offer for plan in plans if plan.offer.waiting_s}
-    told = [
+    texts = [
         say("figures.wait", wait=offer.waiting_s, cloud=offer.cloud, pricing=offer.price_kind)
         for _, offer in sorted(waits.items())
     ]
-    return say("figures.waits", waits=told) if told else ""
+    return say("figures.waits", waits=texts) if texts else ""
 
 
 def notes(plans: Collection[Plan], today: date | None) -> list[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from planner.money import in_its_money, money_of
-from planner.report.figures import chance, money_text, rate_sentence, time_text
+from planner.report.figures import chance, money_text, rate_sentence, rate_text, time_text
 from planner.report.frontier import plans_table
-from planner.report.layout import Page, bullets, hanging, wrap
+from planner.report.layout import Page, bullets, labelled, wrap
 from planner.search.fleets import FleetAnswer
 from planner.words import said, say
 
@@ -22,15 +22,15 @@ def fleet_table(found: FleetAnswer, width: int = 80, colour: bool = False) -> st
     total = []
     if found.objective is not None:
         value = money_text(found.objective) if found.unit == "USD" else time_text(found.objective)
-        total += hanging(said("labels.objective"), said("fleet.weighted", value=value), page)
+        total += labelled("objective", said("fleet.weighted", value=value), page)
     if found.cost_usd_p50 is not None and any(plan.offer.priced for _, plan in plans):
         free = [name for name, plan in plans if not plan.offer.priced]
         text = said("fleet.cost_without" if free else "figures.money", cost=found.cost_usd_p50, runs=free)
-        total += hanging(said("labels.cost_p50"), text, page)
+        total += labelled("cost_p50", text, page)
     if found.p_within_cost_together is not None:
         together, apart = chance(found.p_within_cost_together), chance(found.p_within_cost_independent)
         text = said("fleet.within_budget", together=together, apart=apart)
-        total += hanging(said("labels.within_budget"), text, page)
+        total += labelled("within_budget", text, page)
     blocks.append(
         [page.heading(said("fleet.together")), *total, *(f"  {line}" for line in wrap(found.basis, width - 2))]
     )
@@ -44,5 +44,5 @@ def fleet_table(found: FleetAnswer, width: int = 80, colour: bool = False) -> st
 
 def _mixed(found: FleetAnswer) -> str:
     """At which rates amounts of several currencies came together, in dollars."""
-    rates = list(dict.fromkeys(money_of(each).rate_text for each in found.provenance if money_of(each).foreign))
+    rates = list(dict.fromkeys(rate_text(money_of(each)) for each in found.provenance if money_of(each).foreign))
     return say("fleet.mixed", rates=rates) if rates else ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import date
+from operator import attrgetter
 
 import numpy as np
 
@@ -18,45 +19,37 @@ from planner.results.answers import Frontier, GivenUp
 from planner.results.json_form import hours_apart
 from planner.results.plan import Layout, Plan
 from planner.units import format_count
-from planner.words import said, worded
+from planner.words import Sentence, said, say, worded
 
-
-def _of_layout(name: str) -> Callable[[Plan], object]:
-    return lambda plan: getattr(plan.layout, name)
-
-
-CSV_COLUMNS: tuple[tuple[str, Callable[[Plan], object]], ...] = (
-    ("time_s_p10", lambda plan: plan.time_s.p10),
-    ("time_s_p50", lambda plan: plan.time_s.p50),
-    ("time_s_p90", lambda plan: plan.time_s.p90),
-    ("cost_usd_p10", lambda plan: plan.cost_usd.p10),
-    ("cost_usd_p50", lambda plan: plan.cost_usd.p50),
-    ("cost_usd_p90", lambda plan: plan.cost_usd.p90),
-    ("offer", lambda plan: plan.offer.id),
-    ("gpu", lambda plan: plan.offer.gpu),
-    ("gpus", lambda plan: plan.gpus),
-    ("nodes", lambda plan: plan.nodes),
-    ("global_batch", lambda plan: plan.global_batch),
-    ("framework", lambda plan: plan.framework),
-    *((name, _of_layout(name)) for name in (field.name for field in fields(Layout))),
-    ("p_within_time", lambda plan: plan.p_within_time),
-    ("p_within_cost", lambda plan: plan.p_within_cost),
-    ("within_budget", lambda plan: plan.within_budget),
-    ("pricing", lambda plan: plan.offer.pricing),
-)
+#: Columns of a frontier's CSV, each with where a plan has it.
+CSV_COLUMNS = {
+    **{f"{name}_{level}": f"{name}.{level}" for name in ("time_s", "cost_usd") for level in ("p10", "p50", "p90")},
+    "offer": "offer.id",
+    "gpu": "offer.gpu",
+    **{name: name for name in ("gpus", "nodes", "global_batch", "framework")},
+    **{field.name: f"layout.{field.name}" for field in fields(Layout)},
+    **{name: name for name in ("p_within_time", "p_within_cost", "within_budget")},
+    "pricing": "offer.pricing",
+}
 MOST_ROWS = 16  # with the drawing, what a person reads
 WIDE = 100  # columns from which a table of plans also shows their layouts
 
 
-def layout_words(plan: Plan | GivenUp) -> str:
-    """A layout in one short line: "tp2 pp4 dp12 zero1 full mb4"."""
-    layout, group = plan.layout, plan.shard_group
+def layout_words(plan: Plan | GivenUp) -> Sentence:
+    """A plan's layout in one short line: "tp2 pp4 dp12 zero1 recompute full mb4"."""
+    return layout_in_short(plan.layout, plan.shard_group, plan.recompute_words)
+
+
+def layout_in_short(layout: Layout, group: int | None, recompute: str) -> Sentence:
+    """A layout in one short line, its states over a `group` of GPUs, and what it recomputes in words."""
     parts = [f"tp{layout.tp}", f"pp{layout.pp}" + (f"×{layout.vpp}" if layout.vpp > 1 else ""), f"dp{layout.dp}"]
     parts += [f"cp{layout.cp}"] if layout.cp > 1 else []
     parts += [f"ep{layout.ep}"] if layout.ep > 1 else []
     parts += [f"zero{layout.zero_stage}" + (f"/{group}" if group else "")]
-    parts += [f"recompute {plan.recompute_words}"] if layout.recompute != "none" else []
-    return " ".join([*parts, f"mb{layout.micro_batch}"])
+    text, size = " ".join(parts), layout.micro_batch
+    if layout.recompute == "none":
+        return say("frontier.layout_plain", layout=text, micro_batch=size)
+    return say("frontier.layout_recomputing", layout=text, recompute=recompute, micro_batch=size)
 
 
 def axes_words(frontier: Frontier) -> str:
@@ -97,12 +90,15 @@ def frontier_table(
 def frontier_csv(frontier: Frontier) -> str:
     """One plan a row, for spreadsheets: seconds, USD, counts and shares as in the JSON."""
     rows: list[dict[str, object]] = [
-        {name: read(plan) if plan.offer.priced or "usd" not in name else None for name, read in CSV_COLUMNS}
+        {
+            name: attrgetter(place)(plan) if plan.offer.priced or "usd" not in name else None
+            for name, place in CSV_COLUMNS.items()
+        }
         for plan in frontier.plans
     ]
     if money_of(frontier).hours:
         rows = hours_apart(rows)
-    names = list(rows[0]) if rows else [name for name, _ in CSV_COLUMNS]
+    names = list(rows[0]) if rows else list(CSV_COLUMNS)
     return csv_text([names, *([row[name] for name in names] for row in rows)])
 
 

@@ -92,7 +92,7 @@ def _table(frontier: Frontier, scene: Scene) -> str:
         said("frontier_page.gpus_head"): [format_count(plan.gpus) for plan in plans],
         said("frontier_page.offer"): [scene.offers[spot.offer] for spot in scene.spots],
         said("frontier_page.batch"): [format_count(plan.global_batch) for plan in plans],
-        said("frontier_page.layout"): [layout_words(plan) for plan in plans],
+        said("frontier_page.layout"): [worded(layout_words(plan)) for plan in plans],
     }
     if any(plan.p_within_both is not None for plan in plans):
         columns[said("frontier_page.chance_head")] = [_chance(plan) for plan in plans]
@@ -117,10 +117,10 @@ def _chance(plan: Plan) -> str:
 def _data(frontier: Frontier, scene: Scene, title: str) -> dict[str, object]:
     """What the script draws."""
     time, cost = scales_of(frontier.plans)
-    said_by_script = {name: templates(speaking())[f"frontier_page.{name}"] for name in _CONTROLS}
+    script_texts = {name: templates(speaking())[f"frontier_page.{name}"] for name in _CONTROLS}
     return {
         "title": title,
-        "words": said_by_script,
+        "words": script_texts,
         "gpus": "gpus" in frontier.axes,
         "x": _axis(scene.x, time),
         "y": _axis(scene.y, cost),
@@ -139,7 +139,7 @@ def _data(frontier: Frontier, scene: Scene, title: str) -> dict[str, object]:
                 "over": spot.over,
                 "chosen": spot is scene.chosen,
                 "name": said("frontier_scene.cluster", gpus=plan.gpus, offer=clean(offer_words(plan.offer))),
-                "lines": _told(plan),
+                "lines": _hover_lines(plan),
             }
             for plan, spot in zip(frontier.plans, scene.spots, strict=True)
         ],
@@ -156,7 +156,7 @@ def _axis(axis: Axis, scale: Scale) -> dict[str, object]:
     }
 
 
-def _told(plan: Plan) -> Sequence[str]:
+def _hover_lines(plan: Plan) -> Sequence[str]:
     """What the page says of the plan that is pointed at."""
     time, cost = time_scale(plan.time_s.p50), money_scale(plan.cost_usd.p50)
     lines = [_range(plan.time_s, time), _range(plan.cost_usd, cost)]

@@ -36,7 +36,7 @@ def count_iterations(
 ) -> IterationCount:
     """The counts of `run` at `global_batch` sequences; `remarks` go before those of the run itself."""
     full, leftover = per_epoch(run, global_batch)
-    said = (*remarks, *run.remarks, *(leftover_remarks(run, global_batch, ramp)))
+    all_remarks = (*remarks, *run.remarks, *(leftover_remarks(run, global_batch, ramp)))
     return IterationCount(
         tokens_per_epoch=run.tokens_per_epoch,
         samples_per_epoch=run.samples_per_epoch,
@@ -45,7 +45,7 @@ def count_iterations(
         iterations=int(iterations_for(run, global_batch, ramp)),
         epochs=None if run.epochs is None else float(run.epochs),
         basis=run.basis,
-        remarks=said,
+        remarks=all_remarks,
         seq_length=run.seq_length,
         global_batch=global_batch,
         tokens=int(samples_consumed(run, global_batch, ramp)) * run.seq_length,

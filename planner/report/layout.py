@@ -100,6 +100,11 @@ def hanging(label: str, text: str, page: Page, indent: int = 2, label_width: int
     return [first, *(" " * left + line for line in lines[1:])]
 
 
+def labelled(name: str, text: str, page: Page) -> list[str]:
+    """A text beside its label, by that one's name in `labels`; nothing where there is no text."""
+    return hanging(said(f"labels.{name}"), text, page) if text else []
+
+
 def bullets(texts: Iterable[str], page: Page, style: str = "") -> list[str]:
     """One item a line, wrapped behind its dash."""
     out: list[str] = []

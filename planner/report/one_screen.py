@@ -9,14 +9,14 @@ from planner.money import writing
 from planner.report import plan_sections
 from planner.report.buying import buying_of_answer, purchase_text
 from planner.report.evidence import checks, memory_text
-from planner.report.figures import age, range_text, trained_words
+from planner.report.figures import age, range_text, rate_text, trained_words
 from planner.report.frontier import columns_of, layout_words, plan_columns
-from planner.report.layout import Page, display_width, hanging, wrap
+from planner.report.layout import Page, display_width, hanging, labelled, wrap
 from planner.report.simplicity import given_up_lines
 from planner.results.answers import Optimization
 from planner.results.plan import Plan, Plausibility, Rented
 from planner.units import format_bandwidth
-from planner.words import Sentence, phrase, said, say
+from planner.words import Sentence, phrase, said, say, worded
 
 LINES = 40  # of a terminal of 80 columns
 _ENDS = " .,;:，。；：、"  # what three dots stand in the place of
@@ -37,7 +37,7 @@ _TELLING = (
 def on_a_screen(answer: Optimization, plan: Plan, today: date, page: Page) -> str:
     """The plan in at most `LINES` lines of 80 columns (names that cannot be broken excepted), ending in a newline."""
     text = ""
-    binds = hanging(said("labels.binds"), answer.binding[0].text, page) if answer.binding else []
+    binds = labelled("binds", answer.binding[0].text, page) if answer.binding else []
     for warned, bound, detailed in _ROOM:
         blocks = [
             plan_sections.headline(plan, answer, today, page) + _warnings(answer, warned, page),
@@ -85,7 +85,7 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
     if offer.network_gbit_per_s:
         shape = said("plan_sections.network", machines=shape, rate=format_bandwidth(offer.network_gbit_per_s))
     shape = said("short.and_spare", machines=shape, spare=spare) if spare else shape
-    lines = hanging(said("labels.machines"), shape, page)
+    lines = labelled("machines", shape, page)
     if plan_sections.cost_shown(answer.goal):
         price = said("labels.beside", text=plan_sections.hour_price(offer), more=offer.price_kind)
         if offer.as_of or offer.as_of_latest:
@@ -94,16 +94,16 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
             price = said("labels.beside", text=price, more=said("short.assumed_cost"))
         if offer.quality not in ("", "user"):
             price = said("plan_sections.quality", price=price, quality=offer.quality)
-        lines += hanging(said("labels.counted" if writing().hours else "labels.price"), price, page)
-        rate = writing().rate_text
-        lines += hanging(said("labels.rate"), rate, page) if rate else []
-        lines += hanging(said("labels.committed"), plan_sections.commitment(plan), page) if offer.term_s else []
+        lines += labelled("counted" if writing().hours else "price", price, page)
+        rate = rate_text(writing())
+        lines += labelled("rate", rate, page)
+        lines += labelled("committed", plan_sections.commitment(plan), page) if offer.term_s else []
     found = buying_of_answer(answer)
     if found is not None:
-        told = [purchase_text(found), *map(_use, found.rented), "--show buy"]
-        lines += hanging(said("labels.to_buy"), said("labels.in_row", items=told), page)
+        parts = [purchase_text(found), *map(_use, found.rented), "--show buy"]
+        lines += labelled("to_buy", said("labels.in_row", items=parts), page)
     if offer.waiting_s:
-        lines += hanging(said("labels.waiting"), said("short.waiting", wait=offer.waiting_s), page)
+        lines += labelled("waiting", said("short.waiting", wait=offer.waiting_s), page)
     batch = said(
         "short.batch",
         batch=plan.global_batch,
@@ -112,15 +112,15 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         dp=layout.dp,
         accumulated=layout.grad_accum,
     )
-    run = f"{plan.framework}, {plan.precision}{trained_words(plan)}, {layout_words(plan)}"
-    lines += hanging(said("labels.run"), run, page)
-    lines += hanging(said("labels.batch"), batch, page) + given_up_lines(answer, page)
+    run = f"{plan.framework}, {plan.precision}{trained_words(plan)}, {worded(layout_words(plan))}"
+    lines += labelled("run", run, page)
+    lines += labelled("batch", batch, page) + given_up_lines(answer, page)
     steps = said("plan_sections.iterations", iterations=plan.iterations, tokens=plan.tokens)
     if plan.reliability and plan.reliability.checkpoint_interval_s:
         every = plan.reliability.checkpoint_interval_iterations
         code = "short.checkpoint_iterations" if every else "short.checkpoint"
         steps = said(code, steps=steps, interval=plan.reliability.checkpoint_interval_s, iterations=every)
-    return lines + hanging(said("labels.iterations"), steps, page)
+    return lines + labelled("iterations", steps, page)
 
 
 def _use(rented: Rented) -> str:
@@ -148,8 +148,8 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
     if not detailed:
         return table
     for number, (why, each) in enumerate(plans[1 : 1 + detailed]):
-        told = {"why": _brief(why), "layout": layout_words(each), "batch": each.global_batch}
-        table += hanging("" if number else said("labels.layouts"), said("short.layout", **told), page)
+        values = {"why": _brief(why), "layout": layout_words(each), "batch": each.global_batch}
+        table += hanging("" if number else said("labels.layouts"), said("short.layout", **values), page)
     return table
 
 
@@ -167,15 +167,15 @@ def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:
     rate, memory = plan.tokens_per_s_per_gpu, plan.memory_gib
     between = range_text(rate.p10, rate.p90, 4)
     speed = said("short.speed", rate=rate.p50, between=between, basis=phrase("basis", plan.basis))
-    lines = hanging(said("labels.prediction"), speed, page)
-    lines += hanging(said("labels.memory"), memory_text(memory), page)
-    lines += hanging(said("labels.plausible"), _plausible(plan, plan.plausibility), page)
-    told = {default.key: default.value for default in answer.defaults}
-    named = [said("labels.valued", name=key, value=told[key]) for key in _TELLING if key in told]
+    lines = labelled("prediction", speed, page)
+    lines += labelled("memory", memory_text(memory), page)
+    lines += labelled("plausible", _plausible(plan, plan.plausibility), page)
+    defaults = {default.key: default.value for default in answer.defaults}
+    named = [said("labels.valued", name=key, value=defaults[key]) for key in _TELLING if key in defaults]
     if named:
         row = said("labels.in_row", items=named)
-        lines += _clipped(hanging(said("labels.by_default"), row, page), 2, page.width)
-    return lines + hanging(said("labels.more"), said("short.more", parts="proof, defaults, step, learning"), page)
+        lines += _clipped(labelled("by_default", row, page), 2, page.width)
+    return lines + labelled("more", said("short.more", parts="proof, defaults, step, learning"), page)
 
 
 def _plausible(plan: Plan, found: Plausibility | None) -> str:

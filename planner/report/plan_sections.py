@@ -14,16 +14,17 @@ from planner.report.figures import (
     energy_text,
     mass_text,
     money_scale,
+    rate_text,
     time_scale,
     time_text,
     trained_words,
 )
-from planner.report.layout import Page, bullets, columns, hanging, heads, wrap
+from planner.report.layout import Page, bullets, columns, heads, labelled, wrap
 from planner.results.answers import Optimization, StatedGoal
 from planner.results.plan import EpochSchedule, OfferRef, Plan, Quantiles, Reliability
 from planner.risk.failures import LONGEST_INTERVAL_S
 from planner.units import format_bandwidth, format_count
-from planner.words import Sentence, phrase, said, say
+from planner.words import Sentence, said, say
 
 Section = tuple[str, list[str]]
 _CAUSES = ("step_time", "failures", "overhead")  # what a reserve is for, as far as it has words
@@ -32,8 +33,9 @@ _AIMS = ("cost", "time", "usd_per_day", "epochs", "tokens")
 
 def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[Section]:
     """What one decides on: title and lines of outcome, cluster, run and schedule."""
+    basis = [f"  {line}" for line in wrap(plan.probability_basis, page.width - 2)] if plan.probability_basis else []
     return [
-        (said("plan_sections.time_and_cost"), [*outcome(plan, answer.goal, page), *_basis(plan, page)]),
+        (said("plan_sections.time_and_cost"), [*outcome(plan, answer.goal, page), *basis]),
         (said("plan_sections.cluster"), _cluster(plan, answer.goal, today, page)),
         (said("plan_sections.run"), _run(plan, page)),
         (said("plan_sections.schedule"), _schedule(plan, answer.goal, page)),
@@ -147,10 +149,6 @@ def outcome(plan: Plan, goal: StatedGoal | None, page: Page) -> list[str]:
     return lines
 
 
-def _basis(plan: Plan, page: Page) -> list[str]:
-    return [f"  {line}" for line in wrap(plan.probability_basis, page.width - 2)] if plan.probability_basis else []
-
-
 def _outcome_row(
     name: str, scale: Scale, value: Quantiles, budget: float | None, probability: float | None
 ) -> list[str]:
@@ -171,23 +169,24 @@ def _cluster(plan: Plan, goal: StatedGoal | None, today: date, page: Page) -> li
     if offer.network_gbit_per_s is not None:
         rate = format_bandwidth(offer.network_gbit_per_s)
         shape = said("plan_sections.network", machines=shape, rate=rate)
-    lines = hanging(said("labels.offer"), offer.id, page) + hanging(said("labels.machines"), shape, page)
+    lines = labelled("offer", offer.id, page) + labelled("machines", shape, page)
     if cost_shown(goal):
-        lines += hanging(said("labels.counted" if writing().hours else "labels.price"), _price(offer, today), page)
-        lines += hanging(said("labels.rate"), writing().rate_text, page) if writing().foreign else []
-        lines += hanging(said("labels.committed"), commitment(plan), page) if offer.term_s else []
+        lines += labelled("counted" if writing().hours else "price", _price(offer, today), page)
+        rate = rate_text(writing())
+        lines += labelled("rate", rate, page)
+        lines += labelled("committed", commitment(plan), page) if offer.term_s else []
     if offer.waiting_s:
-        lines += hanging(said("labels.waiting"), said("plan_sections.waiting", wait=offer.waiting_s), page)
+        lines += labelled("waiting", said("plan_sections.waiting", wait=offer.waiting_s), page)
     if offer.max_nodes is not None or offer.max_nodes_basis:
         most = said("plan_sections.no_limit") if offer.max_nodes is None else nodes_text(offer.max_nodes)
         if offer.max_nodes_basis:
             most = said("labels.with_reason", text=most, why=offer.max_nodes_basis)
-        lines += hanging(said("labels.at_most"), most, page)
+        lines += labelled("at_most", most, page)
     if plan.energy_kwh is not None:
         energy = energy_text(plan.energy_kwh)
         if plan.co2_kg is not None:
             energy = said("plan_sections.energy", energy=energy, co2=mass_text(plan.co2_kg))
-        lines += hanging(said("labels.energy"), energy, page)
+        lines += labelled("energy", energy, page)
     return lines
 
 
@@ -241,7 +240,7 @@ def _run(plan: Plan, page: Page) -> list[str]:
     group = {"stage": layout.zero_stage, "gpus": plan.shard_group}
     parts += [said("comparing.zero_groups", **group) if plan.shard_group else f"ZeRO {layout.zero_stage}"]
     parts += [said("comparing.sequence_parallel")] if layout.sequence_parallel else []
-    parts += [said("comparing.recompute", what=phrase("recompute", plan.recompute_words))]
+    parts += [said("comparing.recompute", what=plan.recompute_words)]
     batch = said(
         "plan_sections.batch",
         batch=plan.global_batch,
@@ -251,13 +250,13 @@ def _run(plan: Plan, page: Page) -> list[str]:
         accumulated=layout.grad_accum,
     )
     precision = f", {plan.precision}" if plan.precision else ""
-    lines = hanging(said("labels.framework"), f"{plan.framework}{release}{precision}{trained_words(plan)}", page)
-    lines += hanging(said("labels.layout"), said("labels.listed", items=parts), page)
-    lines += hanging(said("labels.batch"), batch, page) + hanging(said("labels.iterations"), _iterations(plan), page)
+    lines = labelled("framework", f"{plan.framework}{release}{precision}{trained_words(plan)}", page)
+    lines += labelled("layout", said("labels.listed", items=parts), page)
+    lines += labelled("batch", batch, page) + labelled("iterations", _iterations(plan), page)
     critical = plan.critical_batch_remark
     if not critical and plan.critical_batch is not None:
         critical = said("plan_sections.critical_batch", sequences=plan.critical_batch)
-    return lines + (hanging(said("labels.critical_batch"), critical, page) if critical else [])
+    return lines + labelled("critical_batch", critical, page)
 
 
 def _iterations(plan: Plan) -> str:
@@ -297,10 +296,10 @@ def _hours(plan: Plan, page: Page) -> list[str]:
     hours = {name: round(getattr(found, name)) for name in parts}
     lost = [said(f"plan_sections.lost_{name}", hours=count) for name, count in hours.items() if count]
     kept = {"hours": round(found.productive), "share": found.productive / found.allocated}
-    lines = hanging(said("labels.allocated"), said("plan_sections.allocated", hours=round(found.allocated)), page)
-    lines += hanging(said("labels.productive"), said("plan_sections.productive", **kept), page)
-    lines += hanging(said("labels.rest"), said("labels.listed", items=lost), page) if lost else []
-    return lines + hanging(said("labels.overhead"), overhead_text(plan), page)
+    lines = labelled("allocated", said("plan_sections.allocated", hours=round(found.allocated)), page)
+    lines += labelled("productive", said("plan_sections.productive", **kept), page)
+    lines += labelled("rest", said("labels.listed", items=lost), page) if lost else []
+    return lines + labelled("overhead", overhead_text(plan), page)
 
 
 def overhead_text(plan: Plan) -> str:
@@ -317,20 +316,20 @@ def overhead_text(plan: Plan) -> str:
 
 def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
     if found.mean_time_between_s is None:
-        return hanging(said("labels.expected"), said("labels.none"), page)
+        return labelled("expected", said("labels.none"), page)
     expected = said(
         "plan_sections.expected",
         interruptions=found.interruptions,
         between=found.mean_time_between_s,
         restart=found.restart_s,
     )
-    lines = hanging(said("labels.expected"), expected, page)
+    lines = labelled("expected", expected, page)
     if found.checkpoint_interval_s is not None:
-        lines += hanging(said("labels.checkpoints"), _checkpoints(found, found.checkpoint_interval_s), page)
+        lines += labelled("checkpoints", _checkpoints(found, found.checkpoint_interval_s), page)
     if found.spare_nodes:
         spare = said("plan_sections.spare", nodes=nodes_text(found.spare_nodes))
-        lines += hanging(said("labels.spare"), spare, page)
-    lines += hanging(said("labels.goodput"), said("plan_sections.goodput", share=found.goodput), page)
+        lines += labelled("spare", spare, page)
+    lines += labelled("goodput", said("plan_sections.goodput", share=found.goodput), page)
     causes = [
         said(f"plan_sections.reserve_{cause}" if cause in _CAUSES else "plan_sections.reserve_other", share=share,
              cause=cause.replace("_", " "))
@@ -344,7 +343,7 @@ def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
     )
     if causes:
         reserve = said("labels.with_reason", text=reserve, why=said("labels.listed", items=causes))
-    return lines + hanging(said("labels.reserve"), reserve, page)
+    return lines + labelled("reserve", reserve, page)
 
 
 def _checkpoints(found: Reliability, interval_s: float) -> str:

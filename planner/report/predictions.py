@@ -11,7 +11,7 @@ from planner.performance.predict import COLUMNS, Prediction
 from planner.performance.stacks import recipe_in_words
 from planner.report.evidence import MEMORY, memory_parts, terms_table
 from planner.report.figures import between
-from planner.report.layout import Page, bullets, columns, hanging, heads
+from planner.report.layout import Page, bullets, columns, heads, labelled
 from planner.words import phrase, said
 
 WIDE = 105  # columns from which a table of rows also shows their layouts
@@ -69,26 +69,25 @@ def detail_table(found: Prediction, memory: Memory | None, width: int) -> str:
     page = Page(width)
     step = found.step
     rates = {"rate": found.tokens_per_s_per_gpu, "low": found.low, "high": found.high}
-    lines = hanging(said("labels.throughput"), said("predictions.throughput", **rates), page)
+    lines = labelled("throughput", said("predictions.throughput", **rates), page)
     total = float(step.total_s[0])
-    lines += hanging(said("labels.a_step"), said("predictions.a_step", step=total), page)
+    lines += labelled("a_step", said("predictions.a_step", step=total), page)
     terms = sorted(((float(value[0]), name) for name, value in step.terms_s.items()), reverse=True)
     lines += terms_table([(name, value) for value, name in terms if value > 0], total, page)
     if memory is not None and found.memory_gib is not None:
         parts = memory_parts({name: float(getattr(memory, name)[0]) for name in MEMORY})
         used = said("predictions.memory", used=found.memory_gib, capacity=found.capacity_gib, parts=parts)
-        lines += hanging(said("labels.memory"), used, page)
+        lines += labelled("memory", used, page)
     stands = phrase("basis", found.basis)
     if found.measurements:
         stands = said("labels.of", what=stands, text=said("labels.listed", items=found.measurements))
-    lines += hanging(said("labels.stands_on"), stands, page)
+    lines += labelled("stands_on", stands, page)
     recipe = recipe_in_words(found.run.setting)
     if recipe:
-        lines += hanging(said("labels.runs_with"), recipe, page)
-    if found.why:
-        lines += hanging(said("labels.but"), found.why, page)
+        lines += labelled("runs_with", recipe, page)
+    lines += labelled("but", found.why, page)
     if found.assumed:
-        lines += hanging(said("labels.assumed"), said("labels.in_row", items=found.assumed), page)
+        lines += labelled("assumed", said("labels.in_row", items=found.assumed), page)
     return "\n".join(lines) + "\n"
 
 

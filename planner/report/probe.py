@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from planner.money import GPU_HOURS, Money, in_its_money, writing
 from planner.report.figures import between, chance, gpu_hours_text, money_text, unit_text
-from planner.report.layout import Page, bullets, columns, hanging, heads, wrap
+from planner.report.layout import Page, bullets, columns, hanging, heads, labelled, wrap
 from planner.units import format_count, format_number
 from planner.words import phrase, said
 
@@ -23,9 +23,9 @@ class ProbeDocument(Protocol):
 
 
 @in_its_money
-def probe_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
+def probe_table(probing: ProbeDocument, width: int, colour: bool = False) -> str:
     """What to run, its price, and what it is expected to do: at most 40 lines of 80 columns."""
-    document = told.document
+    document = probing.document
     page = Page(width, colour)
     plan = document["answer"]["plan"]
     title = {
@@ -48,7 +48,7 @@ def probe_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
     for run in runs:
         lines += hanging(said("probe.run", number=run["number"]), _run_words(run), page)
     lines += ["", *_decision(document, page)]
-    lines += ["", *hanging(said("labels.then"), said("probe.then"), page)]
+    lines += ["", *labelled("then", said("probe.then"), page)]
     return "\n".join(lines) + "\n"
 
 
@@ -69,11 +69,11 @@ def _run_words(run: Mapping[str, Any]) -> str:
         f"{key}{layout[key]}" for key in ("tp", "pp", "dp", "cp", "ep") if layout[key] > 1 or key == "tp"
     )
     crossed = [phrase("traffic", kind) for kind in run["crosses_nodes"]]
-    told = {"layout": f"{degrees} mb{layout['micro_batch']} × {layout['grad_accum']}", "step": run["step_time_s"]}
+    values = {"layout": f"{degrees} mb{layout['micro_batch']} × {layout['grad_accum']}", "step": run["step_time_s"]}
     if not crossed:
-        return said("probe.inside_a_node", **told)
+        return said("probe.inside_a_node", **values)
     crossing = reduce(lambda some, other: said("comparing.and", some=some, other=other), crossed)
-    return said("probe.across_nodes", **told, crossing=crossing)
+    return said("probe.across_nodes", **values, crossing=crossing)
 
 
 def _cost(part: Mapping[str, Any]) -> float:
@@ -111,9 +111,9 @@ def _worth(document: Mapping[str, Any]) -> str:
 
 
 @in_its_money
-def reading_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
+def reading_table(probing: ProbeDocument, width: int, colour: bool = False) -> str:
     """What was measured, what looks wrong, and the ask before and after."""
-    document, page = told.document, Page(width, colour)
+    document, page = probing.document, Page(width, colour)
     unit = document["unit"]
     lines = [*map(page.heading, wrap(document["headline"], width)), ""]
     if document["runs"]:
@@ -130,14 +130,14 @@ def reading_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
     for bench in document["benches"]:
         lines += hanging(bench["kind"], bench["text"], page)
     for unused in document["unused"]:
-        lines += hanging(said("labels.not_learnt"), unused, page)
+        lines += labelled("not_learnt", unused, page)
     lines += [""] if document["benches"] or document["unused"] else []
     wrong = document["looks_wrong"] or [said("probe.nothing_wrong")]
     lines += [page.heading(said("probe.looks_wrong")), *bullets(wrong, page), ""]
     before, after = document["before"], document["after"]
     rows = [heads("", "before", "after")]
-    asked = said("probe.asked", sure=document["confidence"])
-    rows.append([asked, *(_known(each, "ask", unit) for each in (before, after))])
+    heading = said("probe.asked", sure=document["confidence"])
+    rows.append([heading, *(_known(each, "ask", unit) for each in (before, after))])
     for name in ("p10", "p50", "p90"):
         rows.append([said("probe.cost", level=name), *(_known(each, name, unit) for each in (before, after))])
     chances = (chance(each["chance"]) if each else said("labels.none") for each in (before, after))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from planner.money import in_its_money
 from planner.report.figures import chance, money_text, time_text
 from planner.report.gantt import day_words, gantt
-from planner.report.layout import Page, bullets, columns, hanging, heads, wrap
+from planner.report.layout import Page, bullets, columns, hanging, heads, labelled, wrap
 from planner.results.plan import Quantiles
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
 from planner.words import Sentence, said, say
@@ -32,10 +32,13 @@ def programme_table(found: ProgrammeAnswer, width: int = 80, colour: bool = Fals
             blocks.append([page.heading(said("programme.cash_flow")), *_cash(found, page)])
         blocks.append([page.heading(said("programme.slack")), *bullets(_slack(found), page)])
         blocks.append([page.heading(said("programme.chances")), *_indented(found.chance_basis, page)])
-        blocks.append([page.heading(said("programme.defaults")), *bullets(_defaults(found), page)])
+        defaults = [said("labels.of", what=default.key, text=default.value) for default in found.defaults]
+        blocks.append([page.heading(said("programme.defaults")), *bullets(defaults, page)])
         blocks.append([page.heading(said("programme.searched")), *_indented(found.statement, page)])
     else:
-        blocks.append([*_indented(_short_basis(found), page)])
+        code = "programme.basis_thrown" if found.thrown_out else "programme.basis"
+        basis = said(code, plans=found.plans, sure=found.goal.confidence or 0.8, thrown=found.thrown_out)
+        blocks.append(_indented(basis, page))
     if found.warnings:
         blocks.append([page.heading(said("labels.warnings")), *bullets(found.warnings, page, "warn")])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -43,10 +46,6 @@ def programme_table(found: ProgrammeAnswer, width: int = 80, colour: bool = Fals
 
 def _indented(text: str, page: Page) -> list[str]:
     return [f"  {line}" for line in wrap(text, page.width - 2)]
-
-
-def _defaults(found: ProgrammeAnswer) -> list[str]:
-    return [said("labels.of", what=default.key, text=default.value) for default in found.defaults]
 
 
 def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
@@ -59,16 +58,16 @@ def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
     time = said("programme.and", text=planned, more=_range(found.time_s, time_text))
     if found.p_within_time is not None:
         time = said("programme.sure", text=time, chance=chance(found.p_within_time), limit=time_text(goal.time_s or 0))
-    out += hanging(said("labels.time"), time, page)
+    out += labelled("time", time, page)
     if not goal.cost_stated:
-        return [*out, *hanging(said("labels.cost"), said("programme.no_price"), page)]
+        return [*out, *labelled("cost", said("programme.no_price"), page)]
     cost: str = _range(found.cost_usd, money_text)
     if found.p_within_cost is not None:
         limit = money_text(goal.cost_usd or 0)
         cost = said("programme.sure", text=cost, chance=chance(found.p_within_cost), limit=limit)
-    out += hanging(said("labels.cost"), cost, page)
+    out += labelled("cost", cost, page)
     ask = found.ask
-    asked = said(
+    request = said(
         "programme.ask",
         total=ask.total_usd,
         expected=ask.expected_usd,
@@ -76,9 +75,9 @@ def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
         share=ask.contingency_usd / ask.expected_usd if ask.expected_usd else 0.0,
         confidence=ask.confidence,
     )
-    out += hanging(said("labels.to_ask_for"), asked, page)
+    out += labelled("to_ask_for", request, page)
     if found.p_within_both is not None and found.p_within_time is not None and found.p_within_cost is not None:
-        out += hanging(said("labels.both_budgets"), chance(found.p_within_both), page)
+        out += labelled("both_budgets", chance(found.p_within_both), page)
     return out
 
 
@@ -160,8 +159,3 @@ def _cash(found: ProgrammeAnswer, page: Page) -> list[str]:
         parts = [said("labels.valued", name=name, value=money_text(cost)) for name, cost in cash.by_stage.items()]
         rows.append([cash.period, money_text(cash.cost_usd), said("labels.listed", items=parts)])
     return columns(rows, "lrl", page, flexible=2)
-
-
-def _short_basis(found: ProgrammeAnswer) -> str:
-    code = "programme.basis_thrown" if found.thrown_out else "programme.basis"
-    return said(code, plans=found.plans, sure=found.goal.confidence or 0.8, thrown=found.thrown_out)

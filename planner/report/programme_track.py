@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.money import in_its_money
 from planner.report.figures import money_text, percent
-from planner.report.layout import Page, bullets, columns, hanging, heads
+from planner.report.layout import Page, bullets, columns, heads, labelled
 from planner.report.programme import programme_table
 from planner.tracking.programme import ProgrammeProgress
 from planner.words import phrase, said
@@ -19,12 +19,12 @@ def programme_track_table(now: ProgrammeProgress, width: int = 80, colour: bool 
     ends = said("programme_track.end", middle=end.p50, low=end.p10, high=end.p90, planned=now.planned_end_day)
     if now.deadline_day is not None:
         ends = said("programme_track.deadline", text=ends, day=now.deadline_day)
-    lines += hanging(said("labels.end"), ends, page)
+    lines += labelled("end", ends, page)
     priced = now.planned_cost_usd > 0  # machines without a price have no cost
     if priced:
         between = {"middle": cost.p50, "low": cost.p10, "high": cost.p90}
         text = said("programme_track.cost", **between, planned=now.planned_cost_usd, spent=now.spent_usd)
-        lines += hanging(said("labels.cost"), text, page)
+        lines += labelled("cost", text, page)
     if now.missed:
         lines += bullets([said("programme_track.missed")], page, "bad")
     rows = [heads("", "", "done", "ends_on_day", "planned", "late_days", "cost")]

@@ -17,8 +17,8 @@ def keys_table(schema: Schema, width: int) -> str:
     """Every key of `schema` by its path, ending in a newline."""
     lines: list[str] = []
     for path, part in _keys(schema):
-        told = said("labels.in_row", items=[str(part.get("description", "")), *_values(part)])
-        lines += [path, *(f"    {line}" for line in wrap(told, width - 4))]
+        text = said("labels.in_row", items=[str(part.get("description", "")), *_values(part)])
+        lines += [path, *(f"    {line}" for line in wrap(text, width - 4))]
     return "\n".join(lines) + "\n"
 
 
@@ -31,7 +31,9 @@ def _keys(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
             seen.add(name)
             path = f"{prefix}{name}"
             yield path, part
-            if path not in INLINE and not _bounds(part):
+            # A value that may be given as {min, max, multiple_of}: that is told once and not under every key.
+            bounds = any("multiple_of" in shape.get("properties", {}) for shape in _shapes(part))
+            if path not in INLINE and not bounds:
                 yield from _keys(part, f"{path}.")
 
 
@@ -43,17 +45,12 @@ def _shapes(part: Schema) -> Iterator[Schema]:
             yield from _shapes(shape["items"])
 
 
-def _bounds(part: Schema) -> bool:
-    """Whether a value may be given as {min, max, multiple_of}, which is told once and not under every key."""
-    return any("multiple_of" in shape.get("properties", {}) for shape in _shapes(part))
-
-
 def _values(part: Schema) -> list[str]:
     """The default, the words that are allowed, an example."""
-    told = [said("schema.default", value=_flow(part["default"]))] if "default" in part else []
+    parts = [said("schema.default", value=_flow(part["default"]))] if "default" in part else []
     words = next((shape["enum"] for shape in _shapes(part) if "enum" in shape), ())
-    told += [said("schema.one_of", words=list(map(_flow, words)))] if words else []
-    return [*told, said("schema.example", value=_flow(part["examples"][0]))] if part.get("examples") else told
+    parts += [said("schema.one_of", words=list(map(_flow, words)))] if words else []
+    return [*parts, said("schema.example", value=_flow(part["examples"][0]))] if part.get("examples") else parts
 
 
 def _flow(value: Any) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from planner.report.figures import amount_writer
 from planner.report.frontier import layout_words
-from planner.report.layout import Page, hanging
+from planner.report.layout import Page, labelled
 from planner.results.answers import GivenUp, Optimization
 from planner.words import said
 
 
 def given_up_lines(answer: Optimization, page: Page) -> list[str]:
     """The line under the layout of a plan that is not the optimum; none where it is."""
-    return [] if answer.given_up is None else hanging(said("labels.simpler"), given_up_text(answer.given_up), page)
+    return [] if answer.given_up is None else labelled("simpler", given_up_text(answer.given_up), page)
 
 
 def given_up_text(found: GivenUp) -> str:

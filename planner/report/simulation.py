@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.money import in_its_money
 from planner.report.figures import Scale, chance, money_scale, percent, time_scale, time_text
-from planner.report.layout import Page, bar, columns, hanging, heads, wrap
+from planner.report.layout import Page, bar, columns, heads, labelled, wrap
 from planner.risk.replay import Replay, Stress, World
 from planner.words import said, worded
 
@@ -66,10 +66,10 @@ def _on_the_way(world: World, page: Page) -> list[str]:
     overhead, waiting = world.overhead_s or 0.0, world.waiting_s
     interruptions = said("simulation.interruptions", interruptions=world.interruptions)
     return [
-        *hanging(said("labels.interruptions"), interruptions, page),
-        *hanging(said("labels.done_twice"), time_text(world.lost_s), page),
-        *hanging(said("labels.waiting"), said("simulation.waiting", waiting=waiting), page),
-        *(hanging(said("labels.overhead"), said("simulation.overhead", overhead=overhead), page) if overhead else []),
+        *labelled("interruptions", interruptions, page),
+        *labelled("done_twice", time_text(world.lost_s), page),
+        *labelled("waiting", said("simulation.waiting", waiting=waiting), page),
+        *(labelled("overhead", said("simulation.overhead", overhead=overhead), page) if overhead else []),
     ]
 
 
@@ -101,14 +101,14 @@ def _stressed(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
         kept = (chance(getattr(stress.world, key)) for key, _ in budgets)
         more = ("+" + time.figure(stress.more_time_s),)
         paid = ("+" + cost.figure(stress.more_cost_usd),) if found.priced else ()
-        rows.append((stress.world.name, *kept, *more, *paid, chance(asked_at(stress))))
+        rows.append((stress.world.name, *kept, *more, *paid, chance(chance_needed(stress))))
     code = "simulation.reserve_of_both" if found.priced else "simulation.reserve_of_time"
     note = said(code, sure=found.stresses[0].confidence)
     below = wrap(note, page.width - 2)
     return [*columns(rows, "l" + "r" * (len(rows[0]) - 1), page, flexible=0), *("  " + line for line in below)]
 
 
-def asked_at(stress: Stress) -> float:
+def chance_needed(stress: Stress) -> float:
     """The confidence of the plan's own world at which time and cost would stand a stress."""
     if stress.cost_needed_usd <= 0.0:  # machines of one's own whose price nobody stated
         return stress.time_confidence

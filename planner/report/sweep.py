@@ -57,7 +57,8 @@ def csv_text(sweep: Sweep) -> str:
     """The rows as CSV under one header; what is not known is empty."""
     rows = written_rows(sweep)
     names = list(rows[0])
-    return files.csv_text([names, *([_cell(row[name]) for name in names] for row in rows)])
+    cells = ([str(row[name]).lower() if isinstance(row[name], bool) else row[name] for name in names] for row in rows)
+    return files.csv_text([names, *cells])
 
 
 def written_rows(sweep: Sweep) -> list[dict[str, Value]]:
@@ -89,8 +90,8 @@ def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
     if len(rows) < len(sweep.rows):
         lines += ["", *bullets([said("report_sweep.shown", rows=len(rows), all=len(sweep.rows))], page)]
     for title, status in (("comparison.infeasible", "infeasible"), ("report_sweep.unplanned", "bad_input")):
-        told = [row["reason"] for row in sweep.rows if row["status"] == status]
-        reasons = list(dict.fromkeys(reason if isinstance(reason, str) else str(reason) for reason in told))
+        texts = [row["reason"] for row in sweep.rows if row["status"] == status]
+        reasons = list(dict.fromkeys(reason if isinstance(reason, str) else str(reason) for reason in texts))
         if reasons:
             if status == "infeasible" and any(row["least_time_s"] is not None for row in rows):
                 reasons.insert(0, said("report_sweep.least"))
@@ -151,10 +152,6 @@ def _shown(value: Value) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return format_count(value)
     return format_number(value, 6) if isinstance(value, float) else str(value)
-
-
-def _cell(value: Value) -> Value:
-    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _kind(values: Sequence[Value]) -> type:

@@ -50,7 +50,9 @@ def sweep_figure(sweep: Sweep) -> Figure:
     if others:
         named, labels = panels[0].get_legend_handles_labels()
         more = said("sweep_chart.first", shown=len(named), count=len(lines)) if len(named) < len(lines) else None
-        figure.legend(named, labels, loc="outside lower center", ncols=_beside(labels), frameon=False, title=more)
+        figure.legend(
+            named, labels, loc="outside lower center", ncols=_legend_columns(labels), frameon=False, title=more
+        )
     return figure
 
 
@@ -81,7 +83,7 @@ class _Across:
             axes.set_xscale("log")
 
 
-def _beside(labels: Sequence[str]) -> int:
+def _legend_columns(labels: Sequence[str]) -> int:
     """How many names of this length a line of the legend takes."""
     return max(1, min(len(labels), 100 // (6 + max(map(len, labels)))))
 

@@ -11,7 +11,7 @@ from planner.report.buying import buying_lines
 from planner.report.evidence import evidence as evidence_sections
 from planner.report.figures import amount_writer, rate_sentence
 from planner.report.frontier import columns_of, plan_columns
-from planner.report.layout import Page, bullets, columns, hanging, wrap
+from planner.report.layout import Page, bullets, columns, labelled, wrap
 from planner.report.simplicity import given_up_lines
 from planner.results.answers import Infeasible, Optimization
 from planner.results.plan import Plan
@@ -106,14 +106,17 @@ def _sections(answer: Optimization, today: date, page: Page) -> dict[str, list[S
     found = {word: [section] for word, section in decided.items()}
     found["buy"] = [(said("terminal.buy"), buying_lines(answer, page))]
     found["binds"] = [(said("explanation.binds"), bullets((binding.text for binding in answer.binding), page))]
-    found["alternatives"] = [(said("terminal.alternatives"), _alternatives(answer, page))]
     if answer.plan is not None:
+        plans = [(said("labels.this_plan"), answer.plan), *((other.why, other.plan) for other in answer.alternatives)]
+        found["alternatives"] = [(said("terminal.alternatives"), _in_short(plans, page) if answer.alternatives else [])]
         evidence = evidence_sections(answer.plan, page)
         found |= {
             word: [section] for word, section in zip(("step", "memory", "basis", "plausibility"), evidence, strict=True)
         }
     found["warnings"] = [_warned(answer, page)]
-    found["defaults"] = [(said("terminal.defaults"), _defaults(answer, page))]
+    rows = [(default.key, default.value) for default in answer.defaults]
+    defaults = columns(rows, "ll", page, header=False, flexible=1) if rows else []
+    found["defaults"] = [(said("terminal.defaults"), defaults)]
     found["proof"] = [(said("terminal.proof"), _proof(answer, page))]
     return found
 
@@ -160,14 +163,6 @@ def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
     ]
 
 
-def _alternatives(answer: Optimization, page: Page) -> list[str]:
-    if answer.plan is None or not answer.alternatives:
-        return []
-    return _in_short(
-        [(said("labels.this_plan"), answer.plan), *((other.why, other.plan) for other in answer.alternatives)], page
-    )
-
-
 def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
     """Plans under one another, in the units of the largest (p50); a wide page has room for batch and layout."""
     if not plans:
@@ -177,11 +172,6 @@ def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
     return columns_of(plan_columns(plans), names, page, give=("name",), least=LABEL)
 
 
-def _defaults(answer: Optimization, page: Page) -> list[str]:
-    rows = [(default.key, default.value) for default in answer.defaults]
-    return columns(rows, "ll", page, header=False, flexible=1) if rows else []
-
-
 def _proof(answer: Optimization, page: Page) -> list[str]:
     found = answer.certificate
     pruned = [
@@ -189,13 +179,13 @@ def _proof(answer: Optimization, page: Page) -> list[str]:
     ]
     counts = {"space": found.space, "evaluated": found.evaluated, "ruled_out": sum(found.pruned.values())}
     code = "terminal.candidates_ruled_out" if pruned else "terminal.candidates"
-    lines = hanging(said("labels.candidates"), said(code, **counts, rules=pruned), page)
+    lines = labelled("candidates", said(code, **counts, rules=pruned), page)
     if found.best is not None and found.bound is not None and found.gap is not None:
         proved = said("terminal.proved") if found.gap == 0 else said("terminal.gap", percent=found.gap * 100)
         show = amount_writer(found.unit)
         beyond = "terminal.none_above" if found.unit in ("epochs", "tokens") else "terminal.none_below"
         text = said(beyond, best=show(found.best), bound=show(found.bound), proved=proved)
-        lines += hanging(said("labels.objective"), text, page)
+        lines += labelled("objective", text, page)
     if found.statement:
-        lines += hanging(said("labels.of_what"), found.statement, page)
+        lines += labelled("of_what", found.statement, page)
     return lines

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from planner.money import in_its_money, writing
+from planner.report.figures import rate_text
 from planner.report.layout import Page, display_width, hanging
 from planner.results.plan import Quantiles
 from planner.tracking.progress import BudgetOutlook, Progress
@@ -20,17 +21,18 @@ _LABEL = 13
 def view(now: Progress, width: int = 80, colour: bool = False) -> str:
     """The whole view, lines of at most `width` columns, ending in a line end."""
     page = Page(width, colour)
-    against = said("track_view.against", value=_times(now.time_s), share=_signed(now.time_against_plan))
+    spent = {"cost": now.cost_so_far_usd, "basis": worded(now.elapsed_basis)}
+    elapsed = said("track_view.so_far", time=now.elapsed_s, **spent)
     rows = [
         ("progress", _bar(now, width)),
         ("iterations", _iterations(now)),
         ("step", _step(now)),
         ("goodput", _goodput(now)),
-        ("elapsed", _elapsed(now)),
-        ("remaining", _times(now.remaining_s)),
-        ("in_all", against),
-        ("cost", _cost(now)),
-        ("rate", writing().rate_text if writing().foreign else ""),
+        ("elapsed", "" if now.status == "waiting" else elapsed),
+        ("remaining", _range(now.remaining_s, "times")),
+        ("in_all", _against(now.time_s, "times", now.time_against_plan)),
+        ("cost", "" if now.cost_against_plan is None else _against(now.cost_usd, "costs", now.cost_against_plan)),
+        ("rate", rate_text(writing())),
         ("finishes", _finishes(now)),
     ]
     lines = [_row(name, text, page) for name, text in rows if text]
@@ -49,7 +51,7 @@ def view(now: Progress, width: int = 80, colour: bool = False) -> str:
 def continuation_view(found: Continuation, width: int = 80) -> str:
     """Staying on course beside the best plan for what is left."""
     page, plan = Page(width), found.answer.plan
-    rows = [("stay", said("track_view.takes", time=_times(found.stay_time_s), cost=_costs(found.stay_cost_usd)))]
+    rows = [("stay", said("track_view.takes", **_ranges(found.stay_time_s, found.stay_cost_usd)))]
     if plan is None:
         none = found.answer.infeasibility
         reason = said("track_view.no_plan") if none is None else none.reason
@@ -67,7 +69,7 @@ def continuation_view(found: Continuation, width: int = 80) -> str:
                 ),
             )
         )  # fmt: skip
-        rows.append(("", said("track_view.moved", time=_times(plan.time_s), cost=_costs(plan.cost_usd))))
+        rows.append(("", said("track_view.moved", **_ranges(plan.time_s, plan.cost_usd))))
     return "\n".join(_row(name, text, page) for name, text in rows) + "\n"
 
 
@@ -112,18 +114,6 @@ def _step(now: Progress) -> str:
     return text
 
 
-def _elapsed(now: Progress) -> str:
-    if now.status == "waiting":
-        return ""
-    return said("track_view.so_far", time=now.elapsed_s, cost=now.cost_so_far_usd, basis=worded(now.elapsed_basis))
-
-
-def _cost(now: Progress) -> str:
-    if now.cost_against_plan is None:
-        return ""
-    return said("track_view.against", value=_costs(now.cost_usd), share=_signed(now.cost_against_plan))
-
-
 def _finishes(now: Progress) -> str:
     if now.finishes is None:
         return ""
@@ -166,12 +156,17 @@ def _likely(chance: float) -> str:
     return said("track_view.most") if chance > 0.999 else said("track_view.share", share=chance)
 
 
-def _times(values: Quantiles) -> str:
-    return said("track_view.times", p10=values.p10, p50=values.p50, p90=values.p90)
+def _range(values: Quantiles, what: str) -> str:
+    return said(f"track_view.{what}", p10=values.p10, p50=values.p50, p90=values.p90)
 
 
-def _costs(values: Quantiles) -> str:
-    return said("track_view.costs", p10=values.p10, p50=values.p50, p90=values.p90)
+def _ranges(time_s: Quantiles, cost_usd: Quantiles) -> dict[str, str]:
+    return {"time": _range(time_s, "times"), "cost": _range(cost_usd, "costs")}
+
+
+def _against(values: Quantiles, what: str, share: float) -> str:
+    """A range, and how much more or less than planned its middle is."""
+    return said("track_view.against", value=_range(values, what), share=_signed(share))
 
 
 def _signed(share: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from planner.performance.validation import Judged
 from planner.report.charts import new_figure
 from planner.report.figures import percent, written_percent
-from planner.report.layout import Page, columns, hanging, heads, wrap
+from planner.report.layout import Page, columns, heads, labelled, wrap
 from planner.units import format_count
 from planner.words import Sentence, phrase, said
 
@@ -28,20 +28,20 @@ def validation_table(found: Mapping[str, Any], width: int, colour: bool = False)
     title = said("validation.title", predicted=found["predicted"], rows=found["rows"], left_out=left_out)
     lines = [
         *map(page.heading, wrap(title, width)),
-        *hanging(said("labels.median_error"), percent(found["mdape"]), page),
-        *hanging(said("labels.mean_error"), percent(found["mape"]), page),
-        *hanging(said("labels.most_rows"), said("validation.within", error=found["p90_ape"]), page),
-        *hanging(said("labels.bias"), said("validation.bias", bias=_signed(found["bias"])), page),
-        *hanging(said("labels.intervals"), said("validation.hold", share=found["coverage80"]), page),
+        *labelled("median_error", percent(found["mdape"]), page),
+        *labelled("mean_error", percent(found["mape"]), page),
+        *labelled("most_rows", said("validation.within", error=found["p90_ape"]), page),
+        *labelled("bias", said("validation.bias", bias=_signed(found["bias"])), page),
+        *labelled("intervals", said("validation.hold", share=found["coverage80"]), page),
     ]
     each = found["by_source"]
     if each["sources"] > 1:
         figures = {"mdape": each["mdape"], "bias": _signed(each["bias"]), "coverage": each["coverage80"]}
         counts = {"sources": each["sources"], "under_half": each["under_half"], "many": each["of_many"]}
-        lines += hanging(said("labels.each_once"), said("validation.by_source", **figures, **counts), page)
+        lines += labelled("each_once", said("validation.by_source", **figures, **counts), page)
     if regret["contests"]:
         lost = {"mean": regret["mean"], "contests": regret["contests"], "worst": regret["worst"]}
-        lines += hanging(said("labels.regret"), said("validation.regret", **lost), page)
+        lines += labelled("regret", said("validation.regret", **lost), page)
     worst = [page.heading(said("validation.worst")), *_worst(found["worst"], page)]
     return "\n".join([*lines, "", *_groups(found["by"], page), "", *worst]) + "\n"
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import planner.results.json_form as plan_json
 from planner.money import HOLDERS, USD, Money, money_of, written_in
-from planner.results.plan import Layout, Plan, _recompute_words
+from planner.results.plan import Layout, Plan, recompute_words
 from planner.results.result import Result
 from planner.spec.model import ModelSpec
 from planner.units import SPLIT, PlannerError
@@ -42,7 +42,7 @@ class GivenUp:
     @property
     def recompute_words(self) -> str:
         """What is recomputed, as a plan says it."""
-        return _recompute_words(self.layout.recompute, self.recompute_share)
+        return recompute_words(self.layout.recompute, self.recompute_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,8 @@ class Document(Result):
             raise PlannerError(say("answers.version", kind=kind, version=str(version), wanted=SCHEMA_VERSION))
         try:
             with written_in(_stated_money(data)):
-                told = restored(data, data.pop("sentences", None))
-            return plan_json.decode(cls, amounts_within(data, told), kind)
+                document = restored(data, data.pop("sentences", None))
+            return plan_json.decode(cls, amounts_within(data, document), kind)
         except RecursionError as error:
             raise PlannerError(say("answers.too_deep", kind=kind)) from error
         except ValueError as error:

@@ -81,8 +81,8 @@ def dumps(value: Any, *, sentences: bool = False) -> str:
     document = unpriced(encode(value))
     if money_of(value).hours:
         document = hours_apart(document)
-    if sentences and (told := table(document)):
-        document["sentences"] = told
+    if sentences and (listed := table(document)):
+        document["sentences"] = listed
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", _written(document, "\n") + "\n")
 
 

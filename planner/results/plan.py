@@ -9,7 +9,7 @@ from datetime import date
 
 from planner.results import json_form as plan_json
 from planner.spec.layout import Layout as Layout
-from planner.words import say
+from planner.words import Sentence, say
 
 _WORD = plan_json.like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "a word of letters and digits")
 _WORD_OR_NOTHING = plan_json.like(r"[A-Za-z0-9._-]*", "a word of letters and digits")
@@ -343,8 +343,10 @@ class Plan:
     @property
     def recompute_words(self) -> str:
         """What is recomputed: "none", "full", "full of 25 % of the layers"."""
-        return _recompute_words(self.layout.recompute, self.recompute_share)
+        return recompute_words(self.layout.recompute, self.recompute_share)
 
 
-def _recompute_words(kind: str, share: float) -> str:
-    return say("recompute.part", kind=say(f"recompute.{kind}"), share=share) if 0.0 < share < 1.0 else kind
+def recompute_words(kind: str, share: float) -> Sentence:
+    """What is recomputed, by its kind and the share of the layers that full recompute covers."""
+    what = say(f"recompute.{kind}")
+    return say("recompute.part", kind=what, share=share) if 0.0 < share < 1.0 else what

@@ -80,12 +80,12 @@ def read_axis(text: str) -> Axis:
         That names it and says what to write.
     """
     where = shown(text).strip("`")
-    key, equals, said = text.partition("=")
+    key, equals, listed = text.partition("=")
     key = key.strip()
-    if not equals or not key or not said.strip():
+    if not equals or not key or not listed.strip():
         raise PlannerError(say("grid.form", over=where))
     whole = _is_whole(key)
-    values = [value for part in split_list(said) for value in _values(part, where, whole)]
+    values = [value for part in split_list(listed) for value in _values(part, where, whole)]
     if any(not value.strip() for value in values):
         raise PlannerError(say("grid.empty", over=where))
     if twice := next((value for value in values if values.count(value) > 1), None):
@@ -170,8 +170,8 @@ def _spacing(rest: str | None, text: str, where: str) -> tuple[int, bool]:
     """How many values, and whether in even ratios: what stands after a range's colon, "8" or "8:log"."""
     match = re.fullmatch(r"\s*(\d{1,6})\s*(?::\s*(log|linear)\s*)?", rest or "")
     if not match or int(match[1]) < 2:
-        said = text.partition(":")[0].strip()
-        raise PlannerError(say("grid.how_many", over=where, range=said))
+        listed = text.partition(":")[0].strip()
+        raise PlannerError(say("grid.how_many", over=where, range=listed))
     if int(match[1]) > MOST:
         raise PlannerError(say("grid.too_many", over=where, most=MOST))
     return int(match[1]), match[2] == "log"

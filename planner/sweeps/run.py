@@ -16,11 +16,11 @@ from planner.sweeps.grid import Axis, cells, read_axes
 from planner.sweeps.solving import Facts, Task, facts_of, solve, solve_some
 from planner.sweeps.table import Origin, Over, Row, Sweep, varied
 
-Heard = Callable[[str, Row], None]
+OnSolved = Callable[[str, Row], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedSweep:
     """A sweep that can be run: its axes, and a task for each cell of their grid, the last axis fastest."""
 
     axes: tuple[Axis, ...]
@@ -30,12 +30,12 @@ class Asked:
     name: str  # the scenario's
 
 
-def ask(
+def prepare(
     source: Path | Mapping[str, Any],
     overs: Sequence[str],
     overrides: Sequence[str] = (),
     overlays: Sequence[Path] = (),
-) -> Asked:
+) -> PreparedSweep:
     """Read the scenario in every variation, so that a wrong one is told before anything is solved.
 
     Parameters
@@ -60,15 +60,15 @@ def ask(
         changed = [axis.override(index) for axis, index in zip(axes, cell, strict=True)]
         scenario = read_scenario(source, [*overrides, *map(Varied, changed)], folders)
         tasks.append(Task(scenario, folders, facts))
-    return Asked(axes, tuple(tasks), tuple(task.key for task in tasks), facts, tasks[0].scenario.name)
+    return PreparedSweep(axes, tuple(tasks), tuple(task.key for task in tasks), facts, tasks[0].scenario.name)
 
 
 def run(
-    asked: Asked,
+    prepared: PreparedSweep,
     executor: Executor | None = None,
     *,
     known: Mapping[str, Row] | None = None,
-    heard: Heard | None = None,
+    on_solved: OnSolved | None = None,
     tick: Callable[[float], None] | None = None,
     together: int = 1,
 ) -> Sweep:
@@ -76,45 +76,47 @@ def run(
 
     Parameters
     ----------
-    asked : Asked
-        From `ask`.
+    prepared : PreparedSweep
+        From `prepare`.
     executor : Executor, optional
         Any of `concurrent.futures`'s kind; None: one after the other, here. What waits when an exception leaves, Ctrl-C
         among them, is for its owner to cancel, as the context managers of `planner.sweeps.executors` do.
     known : mapping, optional
         Columns by task key, from an earlier run.
-    heard : callable, optional
+    on_solved : callable, optional
         Told key and columns of each variation as soon as it is solved, in whatever order that happens.
     tick : callable, optional
         Told the finished share.
     together : int
         Neighbouring variations that the executor is given at once: more where a way there and back takes long.
     """
-    found = {key: dict(known[key]) for key in asked.keys if known and key in known}
-    waiting = {key: task for key, task in zip(asked.keys, asked.tasks, strict=True) if key not in found}
+    found = {key: dict(known[key]) for key in prepared.keys if known and key in known}
+    waiting = {key: task for key, task in zip(prepared.keys, prepared.tasks, strict=True) if key not in found}
     total = len(found) + len(waiting)
     for key, columns in _solved(waiting, executor, together):
         found[key] = columns
-        if heard is not None:
-            heard(key, columns)
+        if on_solved is not None:
+            on_solved(key, columns)
         if tick is not None:
             tick(len(found) / total)
     rows = []
-    for cell, key in zip(cells(asked.axes), asked.keys, strict=True):
+    for cell, key in zip(cells(prepared.axes), prepared.keys, strict=True):
         row: dict[str, Value] = {}
-        for axis, index in zip(asked.axes, cell, strict=True):
+        for axis, index in zip(prepared.axes, cell, strict=True):
             row.update(varied(axis, index))
         rows.append({**row, **found[key]})
-    facts = asked.facts
+    facts = prepared.facts
     return Sweep(
-        over=tuple(Over(axis.key, axis.values) for axis in asked.axes),
+        over=tuple(Over(axis.key, axis.values) for axis in prepared.axes),
         rows=tuple(rows),
-        provenance=Origin(facts.planner, asked.name, facts.catalog_digest, facts.calibration_digest, _money(asked)),
+        provenance=Origin(
+            facts.planner, prepared.name, facts.catalog_digest, facts.calibration_digest, _money(prepared)
+        ),
     )
 
 
-def _money(asked: Asked) -> Money | None:
-    money = money_of([task.scenario for task in asked.tasks])
+def _money(prepared: PreparedSweep) -> Money | None:
+    money = money_of([task.scenario for task in prepared.tasks])
     return None if money == USD else money
 
 

@@ -40,9 +40,9 @@ class Task:
     @property
     def key(self) -> str:
         """sha256 of everything that decides the answer: what the scenario says, not how or where it is written."""
-        said = replace(self.scenario, name="", source="", digest="", defaults=())
+        unnamed = replace(self.scenario, name="", source="", digest="", defaults=())
         facts = (self.facts.planner, self.facts.catalog_digest, self.facts.calibration_digest)
-        return hashlib.sha256("\0".join((*facts, repr(said))).encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256("\0".join((*facts, repr(unnamed))).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class OtherFactsError(PlannerError):

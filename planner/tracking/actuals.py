@@ -24,7 +24,7 @@ from planner.words import say
 
 
 @dataclass(frozen=True, slots=True)
-class Reckoned:
+class Balance:
     """An amount of the plan, what was used of it, and what is left: planned = used + left."""
 
     planned: float
@@ -33,7 +33,7 @@ class Reckoned:
 
 
 @dataclass(frozen=True, slots=True)
-class ReckonedMoney:
+class MoneyBalance:
     """The same in USD, to the cent."""
 
     planned: Decimal
@@ -109,8 +109,8 @@ class Actuals(Result):
     schema_version: int = 1
     source: str  # slurm | focus
     usd_per_gpu_hour: float  # the plan's price
-    gpu_hours: Reckoned
-    cost_usd: ReckonedMoney
+    gpu_hours: Balance
+    cost_usd: MoneyBalance
     effective_cost_usd: Decimal | None  # a cost export's, commitments spread over their use
     tax_usd: Decimal  # apart: a plan has none
     wasted: Waste | None  # None: a bill does not tell
@@ -184,7 +184,7 @@ def reconcile_usage(usage: Usage, plan: Plan, goal: StatedGoal | None = None, st
         outlook=_outlook(plan, goal, hours, money, waste),
         rows=len(usage.allocations),
         rows_left_out=usage.steps + usage.repeated,
-        remarks=(*usage.remarks, *_beside(plan)),
+        remarks=(*usage.remarks, *_left_out(plan)),
     )
 
 
@@ -267,11 +267,11 @@ def _spread(charge: Charge) -> dict[date, _Tally]:
     }
 
 
-def _sums(plan: Plan, jobs: Mapping[str, _Tally]) -> tuple[Reckoned, ReckonedMoney]:
+def _sums(plan: Plan, jobs: Mapping[str, _Tally]) -> tuple[Balance, MoneyBalance]:
     planned, used = planned_gpu_seconds(plan), sum(each.gpu_seconds for each in jobs.values())
     money, spent = cents(plan.cost_usd.p50), cents(sum((each.usd for each in jobs.values()), Fraction(0)))
-    hours = Reckoned(planned / HOUR_S, used / HOUR_S, (planned - used) / HOUR_S)
-    return hours, ReckonedMoney(money, spent, money - spent)
+    hours = Balance(planned / HOUR_S, used / HOUR_S, (planned - used) / HOUR_S)
+    return hours, MoneyBalance(money, spent, money - spent)
 
 
 def _waste(jobs: Mapping[str, _Tally], used: float) -> Waste:
@@ -290,10 +290,18 @@ def _by_state(states: Mapping[str, _Tally], kinds: Mapping[str, str]) -> tuple[S
     return tuple(sorted(rows, key=lambda row: (-row.gpu_hours, -row.cost_usd, row.state)))
 
 
-def _by_job(jobs: Mapping[str, _Tally], said: Mapping[str, tuple[str, str, int]]) -> tuple[JobUse, ...]:
+def _by_job(jobs: Mapping[str, _Tally], last_starts: Mapping[str, tuple[str, str, int]]) -> tuple[JobUse, ...]:
     money = allotted([each.usd for each in jobs.values()])
     return tuple(
-        JobUse(job, *said[job][:2], each.count, said[job][2], each.gpu_seconds / HOUR_S, each.wasted / HOUR_S, usd)
+        JobUse(
+            job,
+            *last_starts[job][:2],
+            each.count,
+            last_starts[job][2],
+            each.gpu_seconds / HOUR_S,
+            each.wasted / HOUR_S,
+            usd,
+        )
         for (job, each), usd in zip(jobs.items(), money, strict=True)
     )
 
@@ -313,7 +321,7 @@ def _by_day(days: Mapping[date, _Tally], plan: Plan, start: date | None) -> tupl
     )
 
 
-def _outlook(plan: Plan, goal: StatedGoal | None, hours: Reckoned, money: ReckonedMoney, waste: Waste) -> Outlook:
+def _outlook(plan: Plan, goal: StatedGoal | None, hours: Balance, money: MoneyBalance, waste: Waste) -> Outlook:
     """Work to be done is the plan's without its failures; work done is what was used without what was wasted."""
     failing = 0.0 if plan.gpu_hours is None else plan.gpu_hours.failures
     work, done = hours.planned - failing, hours.used - waste.gpu_hours
@@ -331,10 +339,10 @@ def _outlook(plan: Plan, goal: StatedGoal | None, hours: Reckoned, money: Reckon
     )
 
 
-def _beside(plan: Plan) -> tuple[str, ...]:
+def _left_out(plan: Plan) -> tuple[str, ...]:
     """What the plan's cost holds that Slurm's hours do not."""
     bill = plan.billing
     if bill is None or not (bill.storage_usd_per_hour or bill.egress_usd):
         return ()
-    beside = bill.storage_usd_per_hour * plan.time_s.p50 / HOUR_S + bill.egress_usd
-    return (say("actuals.beside", usd=float(cents(beside))),)
+    left_out_usd = bill.storage_usd_per_hour * plan.time_s.p50 / HOUR_S + bill.egress_usd
+    return (say("actuals.beside", usd=float(cents(left_out_usd))),)

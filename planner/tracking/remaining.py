@@ -113,12 +113,12 @@ def overhead_left(state: TrackState, plan: Plan, left: float) -> tuple[float, fl
     (below, median, above). It is one draw a run: of a log with times, what is past of it stands among the stalls and
     stops that were seen and are expected to go on, so that the plan's counts by the share of the run that is left.
     """
-    beside = plan.reliability.overhead if plan.reliability is not None else None
-    if beside is None:
+    overhead = plan.reliability.overhead if plan.reliability is not None else None
+    if overhead is None:
         return 0.0, 0.0, 0.0
     timed = math.isfinite(state.first_wall_s) and math.isfinite(state.last_wall_s)
     share = min(1.0, left / state.full_steps(plan.iterations)) if timed else 1.0
-    low, middle, high = (share * math.log(beside.quantile(p)) for p in (0.1, 0.5, 0.9))
+    low, middle, high = (share * math.log(overhead.quantile(p)) for p in (0.1, 0.5, 0.9))
     return middle - low, middle, high - middle
 
 

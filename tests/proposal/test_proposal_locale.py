@@ -8,6 +8,7 @@ import pytest
 from words_cases import another_language
 
 from planner.money import CURRENCIES, GPU_HOURS, NODE_HOURS, USD, Money, written_in
+from planner.report.figures import rate_text
 from planner.report.proposal.locale import NBSP, Locale, locale
 
 DAY = date(2026, 11, 24)
@@ -104,7 +105,7 @@ def test_a_rate_says_its_day_and_source_where_they_are_known(stated, english, ch
     money = Money("EUR", 0.5, **stated)
     rates = [said(language, money).exchange_rate for language in ("en", "zh")]
     assert rates == [f"1 EUR = 2 USD{english}", f"1 EUR = 2 USD{chinese}"]
-    assert rates[0] == money.rate_text
+    assert rates[0] == rate_text(money)
     assert said("en").exchange_rate == ""
 
 

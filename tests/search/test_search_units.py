@@ -13,6 +13,7 @@ from test_search_optimum import budgets, calibration, equals
 
 from planner.money import GPU_HOURS, HOURS, NODE_HOURS, USD, Money, in_its_money, money_of, split_unit, writing
 from planner.reading.quantities import parse_amount
+from planner.report.figures import rate_text
 from planner.report.terminal import optimization_table
 from planner.search import optimize
 from planner.search.building import build
@@ -125,7 +126,7 @@ def test_a_budget_in_another_currency_is_turned_into_dollars_once(planner, tmp_p
     rate = "currency: {code: CNY, per_usd: 7.11, as_of: 2026-11-20}\n"
     path.write_text(GRANT.replace("2500 node-hours", "711k CNY") + rate)
     assert load_scenario(path).budget.cost_usd == pytest.approx(100_000)
-    assert load_scenario(path).money.rate_text == "1 USD = 7.11 CNY of 2026-11-20 (the scenario)"
+    assert rate_text(load_scenario(path).money) == "1 USD = 7.11 CNY of 2026-11-20 (the scenario)"
     assert load_scenario(path, ["budget.cost=80k USD"]).budget.cost_usd == 80_000
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "currencies.csv").write_text("code,usd,as_of,source\nEUR,1.10,2026-11-02,treasury\n")

@@ -26,7 +26,7 @@ from planner.performance.loading import load_calibration
 from planner.report.sweep import csv_text, sweep_table
 from planner.sweeps.executors import dask, processes
 from planner.sweeps.journal import journal_path
-from planner.sweeps.run import ask, run
+from planner.sweeps.run import prepare, run
 from planner.sweeps.solving import OtherFactsError, solve
 from planner.sweeps.table import COLUMNS, Over
 from planner.units import PlannerError
@@ -40,12 +40,12 @@ GRID = [word for over in OVERS for word in ("--over", over)]
 @pytest.fixture(scope="module")
 def serial() -> Any:
     """The sweep solved one variation after the other, in this process."""
-    return run(ask(PINNED, OVERS))
+    return run(prepare(PINNED, OVERS))
 
 
 def test_processes_answer_byte_for_byte_as_one_after_the_other(serial):
     with processes(2) as pool:
-        assert run(ask(PINNED, OVERS), pool).to_json() == serial.to_json()
+        assert run(prepare(PINNED, OVERS), pool).to_json() == serial.to_json()
 
 
 def test_unless_it_is_said_a_sweep_takes_a_process_a_core_and_none_for_one_variation(planner, monkeypatch):
@@ -69,7 +69,7 @@ def test_a_dask_cluster_answers_byte_for_byte_as_one_after_the_other(serial):
         dask(cluster.scheduler_address) as executor,
     ):
         for together in (1, 4):
-            assert run(ask(PINNED, OVERS), executor, together=together).to_json() == serial.to_json()
+            assert run(prepare(PINNED, OVERS), executor, together=together).to_json() == serial.to_json()
 
 
 def test_a_row_is_what_optimize_answers(serial):
@@ -185,19 +185,19 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(planner, monkeypatch, tmp
 
 
 def test_what_decides_an_answer_decides_its_key(tmp_path):
-    (task,) = ask(PINNED, ["budget.time=120 days"]).tasks
-    (same,) = ask(PINNED, ["budget.time=120 days"]).tasks
-    (other,) = ask(PINNED, ["budget.time=121 days"]).tasks
+    (task,) = prepare(PINNED, ["budget.time=120 days"]).tasks
+    (same,) = prepare(PINNED, ["budget.time=120 days"]).tasks
+    (other,) = prepare(PINNED, ["budget.time=121 days"]).tasks
     moved = tmp_path / "moved.yaml"
     moved.write_text("# a comment\n" + PINNED.read_text())
-    (commented,) = ask(moved, ["budget.time=120 days"]).tasks
+    (commented,) = prepare(moved, ["budget.time=120 days"]).tasks
     newer = replace(task, facts=replace(task.facts, catalog_digest="0" * 64))
     assert task.key == same.key == commented.key
     assert len({task.key, other.key, newer.key}) == 3
 
 
 def test_a_worker_with_another_catalog_is_refused():
-    (task,) = ask(PINNED, ["budget.time=120 days"]).tasks
+    (task,) = prepare(PINNED, ["budget.time=120 days"]).tasks
     with pytest.raises(OtherFactsError, match="another catalog"):
         solve(replace(task, facts=replace(task.facts, catalog_digest="0" * 64)))
 
@@ -206,10 +206,10 @@ def test_any_executor_will_do_and_a_fault_leaves_it(monkeypatch):
     def broken(task: Any) -> Any:
         raise RuntimeError("a fault of ours")
 
-    asked = ask(PINNED, ["budget.time=120 days,90 days"])
+    prepared = prepare(PINNED, ["budget.time=120 days,90 days"])
     monkeypatch.setattr(running, "solve_some", broken)
     with ThreadPoolExecutor(2) as pool, pytest.raises(RuntimeError, match="a fault of ours"):
-        run(asked, pool)
+        run(prepared, pool)
 
 
 def test_a_process_that_the_system_ends_is_told():

@@ -66,12 +66,12 @@ def said_calls(path: Path) -> list[ast.Call]:
     return [c for c in calls if getattr(c.func, "attr", "") in ("say", "known", "table") and c.args]
 
 
-def keys_of_table(call: ast.Call, *, told: bool) -> set[str]:
+def keys_of_table(call: ast.Call, *, of_programme: bool) -> set[str]:
     """The keys written out in a call that makes a table; a programme's are the names of its caption and columns."""
     caption, heads = ([c.value for c in ast.walk(part) if isinstance(c, ast.Constant)] for part in call.args[:2])
     return (
         {f"t_{key}" for key in caption} | {f"h_{key}" for key in " ".join(heads).split()}
-        if told
+        if of_programme
         else {*caption, *heads}
     )
 
@@ -134,10 +134,10 @@ def test_documents_say_no_key_that_has_no_words() -> None:
     known = {group: sentences("en", group) for group in DOCUMENTS}
     for path in (HOUSE / "report" / "proposal").glob("*.py"):
         for call in said_calls(path):
-            told = callers(call) in ("told", "self") and path.name.startswith("programme")
-            keys, first = known["programme_document" if told else "document"], call.args[0]
+            of_programme = callers(call) in ("document", "self") and path.name.startswith("programme")
+            keys, first = known["programme_document" if of_programme else "document"], call.args[0]
             if getattr(call.func, "attr", "") == "table":
-                assert keys_of_table(call, told=told) <= set(keys), f"{path.name}:{call.lineno}"
+                assert keys_of_table(call, of_programme=of_programme) <= set(keys), f"{path.name}:{call.lineno}"
             elif isinstance(first, ast.Constant) and "." not in first.value:
                 assert first.value in keys, f"{path.name}:{call.lineno}"
                 if not any(keyword.arg is None for keyword in call.keywords):

@@ -24,12 +24,12 @@ class Option:
     remark: str = ""
 
 
-def options_of(study: Study, w: Locale, asked: Choice) -> tuple[Option, ...]:
+def options_of(study: Study, w: Locale, chosen: Choice) -> tuple[Option, ...]:
     """The options beside the plan `asked` for, each plan once: a second name for a plan joins the first."""
     terms = study.terms
-    found: list[tuple[str, Choice | None, str]] = [(w.say("option_asked"), asked, "")]
+    found: list[tuple[str, Choice | None, str]] = [(w.say("option_asked"), chosen, "")]
     cheapest = study.best(replace(terms, objective="cost"))
-    fastest, sold = fastest_sold(study, asked)
+    fastest, sold = fastest_sold(study, chosen)
     found += [
         (w.say("option_cheapest"), cheapest, ""),
         (w.say("option_fastest" if sold else "option_fastest_if"), fastest, ""),
@@ -40,19 +40,19 @@ def options_of(study: Study, w: Locale, asked: Choice) -> tuple[Option, ...]:
         found.append((cloud, *_best_of(study, w, lambda o, cloud=cloud: o.cloud == cloud and o.pricing != "owned")))  # type: ignore[misc]
     if any(o.pricing == "owned" for o in study.state.space.offers):
         found.append((w.say("option_own"), *_best_of(study, w, lambda o: o.pricing == "owned")))
-    return tuple(_merged(study, w, asked, found))
+    return tuple(_merged(study, w, chosen, found))
 
 
-def fastest_sold(study: Study, asked: Choice) -> tuple[Choice | None, bool]:
+def fastest_sold(study: Study, chosen: Choice) -> tuple[Choice | None, bool]:
     """The fastest plan that one could order, and whether it is known that one can.
 
     Known is a cluster that its seller is known to have, or that is no larger than the one asked for. Where such a plan
     is no faster than the one asked for, it is the fastest of all, if it is to be had.
     """
     terms, nodes = replace(study.terms, objective="time"), study.state.space.nodes
-    known = (c for c in study.choices(terms) if stocked(study.offer(c)) or nodes[c.cell] <= nodes[asked.cell])
+    known = (c for c in study.choices(terms) if stocked(study.offer(c)) or nodes[c.cell] <= nodes[chosen.cell])
     sold = next(known, None)
-    if sold is not None and sold.time_p50_s < FASTER * asked.time_p50_s:
+    if sold is not None and sold.time_p50_s < FASTER * chosen.time_p50_s:
         return sold, True
     return study.best(terms), False
 
@@ -92,7 +92,7 @@ def balanced(study: Study, cheapest: Choice, fastest: Choice) -> Choice:
     return min(study.choices(study.terms), key=loss)
 
 
-def _merged(study: Study, w: Locale, asked: Choice, found: list[tuple[str, Choice | None, str]]) -> list[Option]:
+def _merged(study: Study, w: Locale, chosen: Choice, found: list[tuple[str, Choice | None, str]]) -> list[Option]:
     names: dict[tuple[int, int], list[str]] = {}
     order: list[tuple[str, Choice | None, str]] = []
     without = [label for label, choice, _ in found if choice is None]
@@ -111,6 +111,6 @@ def _merged(study: Study, w: Locale, asked: Choice, found: list[tuple[str, Choic
             out.append(Option(label, None, None, False, remark))
             continue
         joined = w.listed(names[choice.key], "commas")
-        plan = study.outcome.plan if choice.key == asked.key else study.plan(choice)
+        plan = study.outcome.plan if choice.key == chosen.key else study.plan(choice)
         out.append(Option(joined, plan, choice, not remark, remark))
     return out

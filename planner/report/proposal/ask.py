@@ -10,7 +10,6 @@ from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Figure, Paragraph, Section, Table
-from planner.spec.scenario import AskLine
 from planner.words import worded
 
 HOUR_S = 3600.0
@@ -55,7 +54,7 @@ def plan_section(case: Case) -> Section:
         else w.say("network_text", rate=w.number(offer.network_gbit_per_s, 4))
     )
     form = f"{plan.precision}{trained_words(plan)}"
-    said = {
+    facts = {
         "f_cluster": case.cluster(plan),
         "f_offer": case.offer_words(offer),
         "f_price": price_text(case),
@@ -64,7 +63,7 @@ def plan_section(case: Case) -> Section:
         "f_rate": _rate(case),
         "f_basis": w.known(f"basis_{plan.basis}") or plan.basis,
     }
-    return Section(f"plan-{case.number}", w.say("s_plan"), (w.facts(said), _outcome(case), _chances(case)))
+    return Section(f"plan-{case.number}", w.say("s_plan"), (w.facts(facts), _outcome(case), _chances(case)))
 
 
 def plan_sentence(case: Case) -> str:
@@ -170,21 +169,22 @@ def money_parts(case: Case) -> list[tuple[str, float]]:
 
 def money_section(case: Case) -> Section:
     """Where the money goes: a table that adds up, and the same as bars."""
-    w, total = case.words, case.asked_usd
+    w, total = case.words, case.requested_usd
     parts = [(key, usd) for key, usd in money_parts(case) if usd or key in ("compute", "failures", "reserve")]
     sure = w.percent(case.confidence)
     rows = [
         (w.say(f"money_{key}", sure=sure), w.money_cell(usd), w.percent_cell(usd / total), _money_why(case, key))
         for key, usd in parts
     ]
-    rows += [
-        (line.name, w.money_cell(usd), w.percent_cell(usd / total), _beside_why(case, line))
-        for line, (_, usd) in zip(case.scenario.ask, case.beside, strict=True)
-    ]
+    for line, (_, usd) in zip(case.scenario.ask, case.ask_lines, strict=True):
+        why = w.say("why_sum") if line.share is None else w.say("why_share", share=w.percent(line.share))
+        rows.append((line.name, w.money_cell(usd), w.percent_cell(usd / total), why))
     rows.append((w.say("money_total", sure=sure), w.money_cell(total), w.percent_cell(1.0), ""))
     table = w.table("money_caption", ("h_item", "h_usd_plain", "h_share", "h_why"), rows, {-1})
     bars = [Bar(w.say(f"money_{key}", sure=sure), w.amount(usd), w.money(usd), i) for i, (key, usd) in enumerate(parts)]
-    bars += [Bar(name, w.amount(usd), w.money(usd), len(parts) + i) for i, (name, usd) in enumerate(case.beside) if usd]
+    bars += [
+        Bar(name, w.amount(usd), w.money(usd), len(parts) + i) for i, (name, usd) in enumerate(case.ask_lines) if usd
+    ]
     described = w.listed((w.say("labelled", label=bar.label, text=bar.text) for bar in bars), "semicolons")
     axes = Axes(w.say("fig_money"), described, w.say("axis_usd"))
     figure = Figure(f"fig-money-{case.number}", bar_chart(bars, axes))
@@ -193,11 +193,6 @@ def money_section(case: Case) -> Section:
     if missing and not w.unit.hours:
         blocks.append(Paragraph(w.say("money_missing", items=w.listed(missing))))
     return Section(f"money-{case.number}", w.say("s_money"), tuple(blocks))
-
-
-def _beside_why(case: Case, line: AskLine) -> str:
-    w = case.words
-    return w.say("why_sum") if line.share is None else w.say("why_share", share=w.percent(line.share))
 
 
 def _hours(case: Case) -> list[Block]:

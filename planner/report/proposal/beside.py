@@ -18,6 +18,6 @@ def added(lines: Sequence[AskLine], run_usd: float) -> list[tuple[str, float]]:
     return out
 
 
-def asked_usd(lines: Sequence[AskLine], run_usd: float) -> float:
+def requested_usd(lines: Sequence[AskLine], run_usd: float) -> float:
     """The run and every line beside it, USD."""
     return run_usd + sum(usd for _, usd in added(lines, run_usd))

@@ -56,8 +56,8 @@ def purchase_text(case: Case, found: Buying) -> str:
     """The purchase sum as a fact of the ask, and what would have to be used of it before it pays."""
     w = case.words
     key = "buy_fact" if case.plan.offer.pricing == "owned" else "buy_fact_beside"
-    said = w.say(key, gpus=w.count(found.gpus), money=w.money(found.purchase_usd))
-    return said + "".join(_against(case, found, rented) for rented in found.rented)
+    text = w.say(key, gpus=w.count(found.gpus), money=w.money(found.purchase_usd))
+    return text + "".join(_against(case, found, rented) for rented in found.rented)
 
 
 def _against(case: Case, found: Buying, rented: Rented) -> str:

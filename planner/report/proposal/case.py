@@ -9,7 +9,7 @@ from functools import cached_property
 
 from planner.catalog import Catalog
 from planner.report.proposal.alternatives import Option, options_of
-from planner.report.proposal.beside import added, asked_usd
+from planner.report.proposal.beside import added, requested_usd
 from planner.report.proposal.locale import Locale, day_after
 from planner.results.answers import Optimization
 from planner.results.plan import OfferRef, Plan
@@ -79,14 +79,14 @@ class Case:
         return best
 
     @cached_property
-    def beside(self) -> list[tuple[str, float]]:
+    def ask_lines(self) -> list[tuple[str, float]]:
         """(name, USD) of what is asked for beside the run."""
         return added(self.scenario.ask, self.choice.cost_sure_usd)
 
     @property
-    def asked_usd(self) -> float:
+    def requested_usd(self) -> float:
         """USD to approve: the run's cost at the confidence, and what is asked for beside it."""
-        return asked_usd(self.scenario.ask, self.choice.cost_sure_usd)
+        return requested_usd(self.scenario.ask, self.choice.cost_sure_usd)
 
     @property
     def start(self) -> date:
@@ -143,10 +143,10 @@ class Case:
         """An offer as people name it: "nebius gpu-h100-sxm in eu-north1, on demand"."""
         if offer.pricing == "owned":
             return self.words.say("own_place", name=offer.instance)
-        told = {"cloud": offer.cloud, "instance": offer.instance, "pricing": self.kind(offer)}
+        parts = {"cloud": offer.cloud, "instance": offer.instance, "pricing": self.kind(offer)}
         if offer.region in NOWHERE:
-            return self.words.say("offer_words", **told)
-        return self.words.say("offer_words_in", region=offer.region, **told)
+            return self.words.say("offer_words", **parts)
+        return self.words.say("offer_words_in", region=offer.region, **parts)
 
     @cached_property
     def _names(self) -> dict[str, str]:

@@ -85,11 +85,11 @@ def frontier_chart(scene: Scene, title: str, description: str, chosen: str = "")
     for spot in scene.spots:
         d.dot(x(spot.x), y(spot.y), hue(spot.offer), 2.6)
     _offers(d, scene)
-    asked = scene.chosen
-    if asked is not None:
-        d.dot(x(asked.x), y(asked.y), "ink", 6.5, hollow=True)
-        d.dot(x(asked.x), y(asked.y), hue(asked.offer), 4)
-        d.name(x(asked.x), y(asked.y), chosen, plot, bold=True)
+    marked = scene.chosen
+    if marked is not None:
+        d.dot(x(marked.x), y(marked.y), "ink", 6.5, hollow=True)
+        d.dot(x(marked.x), y(marked.y), hue(marked.offer), 4)
+        d.name(x(marked.x), y(marked.y), chosen, plot, bold=True)
     _limit_names(d, x_limit, y_limit, axes, (left, top - 16, right, bottom))
     return d.picture()
 

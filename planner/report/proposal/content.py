@@ -79,7 +79,10 @@ def build_proposal(
             sections.append(Section(f"run-{case.number}", case.scenario.name, ()))
         for build in _SECTIONS:
             section = build(case)
-            sections.append(_of_several(section, words) if many else section)
+            if many:  # one level down, and signed once, where all are asked for
+                blocks = tuple(block for block in section.blocks if block != signature(words))
+                section = Section(section.id, section.title, blocks, 3)
+            sections.append(section)
     names = words.listed([case.scenario.name for case in cases])
     return Proposal(
         language=language,
@@ -88,10 +91,7 @@ def build_proposal(
         day_text=words.date(day),
         sections=tuple(sections),
         colophon=words.colophon([(case.scenario.name, case.outcome.provenance) for case in cases], command),
-        words={
-            **words.labels("ui_"),
-            "ui_x_rate_text": words.exchange_rate,
-        },
+        words={**words.labels("ui_"), "ui_x_rate_text": words.exchange_rate},
         explorers=tuple(explorer_data(case) for case in cases),
         ledgers=tuple(ledger_of(case) for case in cases),
     )
@@ -99,14 +99,14 @@ def build_proposal(
 
 def _together(cases: Sequence[Case], words: Locale) -> Section:
     """Several runs: what each asks, and the sum."""
-    total = sum(case.asked_usd for case in cases)
+    total = sum(case.requested_usd for case in cases)
     latest = max(case.ends(case.choice.time_sure_s) for case in cases)
     rows: list[Row] = [
         (
             case.scenario.name,
             case.cluster(case.plan),
             words.money_cell(case.plan.cost_usd.p50),
-            words.money_cell(case.asked_usd),
+            words.money_cell(case.requested_usd),
             words.date(case.ends(case.choice.time_sure_s)),
             words.percent_cell(case.confidence),
         )
@@ -127,9 +127,3 @@ def _together(cases: Sequence[Case], words: Locale) -> Section:
         words.say("s_ask"),
         (Paragraph(text, lead=True), table, Paragraph(words.say("together_note")), signature(words)),
     )
-
-
-def _of_several(section: Section, words: Locale) -> Section:
-    """A run's section in a document of several: one level down, and signed once, where all are asked for."""
-    blocks = tuple(block for block in section.blocks if block != signature(words))
-    return Section(section.id, section.title, blocks, 3)

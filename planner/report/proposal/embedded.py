@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from planner.money import Money
+from planner.report.frontier import layout_in_short
 from planner.report.proposal.case import Case
 from planner.report.proposal.frontier import spaced, window
 from planner.report.proposal.model import Ledger, PlanRow
@@ -18,7 +19,7 @@ from planner.search.prices import price_range
 from planner.search.proposal_study import Choice
 from planner.search.run_cost import HOUR_S
 from planner.spec.hardware import Offer
-from planner.spec.layout import RECOMPUTE
+from planner.words import worded
 
 LEDGER_PLANS = 60
 CHANGES = (0.5, 0.7, 1.0, 1.4, 2.0)  # of all prices, that the page knows a spread price at; between them a line
@@ -128,17 +129,14 @@ def _factors(case: Case, offer: Offer, sold: list[int]) -> dict[str, list[list[l
 
 def _layout_text(case: Case, cell: int) -> str:
     p = case.study.state
-    t, row = p.layout_space(int(p.space.pool[cell])).table, int(p.best.row[cell])
-    parts = [f"tp{t.tp[row]}", f"pp{t.pp[row]}" + (f"×{t.vpp[row]}" if t.vpp[row] > 1 else ""), f"dp{p.best.dp[cell]}"]
-    parts += [f"cp{t.cp[row]}"] if t.cp[row] > 1 else []
-    parts += [f"ep{t.ep[row]}"] if t.ep[row] > 1 else []
-    one, parts_of = np.array([row]), int(p.best.instances[cell])
-    group = t.gpus_of_a_group(one, p.best.dp[[cell]], np.array([parts_of]))
-    parts.append(f"zero{t.zero_stage[row]}" + (f"/{int(group[0])}" if parts_of > 1 else ""))
-    recompute, share = RECOMPUTE[int(t.recompute[row])], float(t.share(one, p.best.covered[[cell]])[0])
-    part = case.words.say("recompute_of", share=case.words.percent(share)) if 0.0 < share < 1.0 else ""
-    parts += [f"recompute {recompute}{part}"] if recompute != "none" else []
-    return " ".join([*parts, f"mb{p.best.micro[cell]}"])
+    table, w = p.layout_space(int(p.space.pool[cell])).table, case.words
+    row, dp, micro, instances = (each[[cell]] for each in (p.best.row, p.best.dp, p.best.micro, p.best.instances))
+    layout = table.layouts(row, dp, micro, np.array([1])).at(0)
+    group = int(table.gpus_of_a_group(row, dp, instances)[0]) if instances[0] > 1 else None
+    share = float(table.share(row, p.best.covered[[cell]])[0])
+    part = w.say("recompute_of", share=w.percent(share)) if 0.0 < share < 1.0 else ""
+    recompute = w.say(f"recompute_{layout.recompute}") + part
+    return worded(layout_in_short(layout, group, recompute), w.language)
 
 
 def ledger_of(case: Case) -> Ledger:

@@ -25,9 +25,8 @@ def assumptions_section(case: Case) -> Section:
             continue
         offer = option.plan.offer
         seen.add(offer.id)
-        rows.append(
-            (offer.id, w.price_cell(offer.usd_per_gpu_hour), case.as_of(offer), _age(case, offer), _source(case, offer))
-        )
+        old = "" if case.stated(offer) else worded(age(offer, case.day), w.language)
+        rows.append((offer.id, w.price_cell(offer.usd_per_gpu_hour), case.as_of(offer), old, _source(case, offer)))
         if len(offer.source) > LONG_SOURCE:
             below.append(w.say("source_below", offer=case.offer_words(offer), source=worded(offer.source, w.language)))
     prices = w.table("prices_caption", ("h_offer", "h_usd_hour", "h_as_of", "h_age", "h_source"), rows)
@@ -56,11 +55,6 @@ def _source(case: Case, offer: OfferRef) -> str:
     if offer.quality == "user":
         return worded(say("offers.yours", source=offer.source), case.words.language)
     return worded(say("offers.graded", source=offer.source, quality=offer.quality), case.words.language)
-
-
-def _age(case: Case, offer: OfferRef) -> str:
-    """How old a price is on the day of the proposal."""
-    return "" if case.stated(offer) else worded(age(offer, case.day), case.words.language)
 
 
 def method_section(case: Case) -> Section:
@@ -114,8 +108,8 @@ def _layout(case: Case) -> Facts:
     stage, group = str(layout.zero_stage), plan.shard_group
     if group is not None:
         stage = w.say("zero_in_groups", stage=stage, gpus=w.count(group))
-    said: dict[str, Cell | str] = {
-        "f_layout": layout_words(case.plan) + (" sp" if layout.sequence_parallel else ""),
+    facts: dict[str, Cell | str] = {
+        "f_layout": worded(layout_words(case.plan), w.language) + (" sp" if layout.sequence_parallel else ""),
         "f_tp": w.count_cell(layout.tp),
         "f_pp": w.count(layout.pp) + (f" × {layout.vpp}" if layout.vpp > 1 else ""),
         "f_dp": w.count_cell(layout.dp),
@@ -127,8 +121,8 @@ def _layout(case: Case) -> Facts:
     }
     if plan.iterations_per_epoch is not None:
         full, left = w.count(plan.iterations_per_epoch), w.count(plan.leftover_samples or 0)
-        said["f_per_epoch"] = w.say("per_epoch_text", full=full, left=left)
-    return w.facts(said)
+        facts["f_per_epoch"] = w.say("per_epoch_text", full=full, left=left)
+    return w.facts(facts)
 
 
 def _memory(case: Case) -> Figure:
@@ -163,14 +157,14 @@ def _step_figure(case: Case) -> Figure:
 def _checks(case: Case) -> Facts:
     w, plan = case.words, case.plan
     tflops, mfu, hfu = w.number(plan.model_tflops_per_gpu), w.percent(plan.mfu), w.percent(plan.hfu)
-    said = {"f_mfu": w.say("mfu_text", tflops=tflops, mfu=mfu, hfu=hfu)}
+    facts = {"f_mfu": w.say("mfu_text", tflops=tflops, mfu=mfu, hfu=hfu)}
     found = plan.plausibility
     if found is not None:
         if found.measured_peak_tflops is not None and found.utilization_of_measured_peak is not None:
             share, peak = w.percent(found.utilization_of_measured_peak), w.number(found.measured_peak_tflops)
-            said["f_peak"] = w.say("peak_text", share=share, peak=peak)
+            facts["f_peak"] = w.say("peak_text", share=share, peak=peak)
         if found.six_nd_time_s is not None and found.six_nd_parameters is not None:
-            said["f_six_nd"] = w.say(
+            facts["f_six_nd"] = w.say(
                 "six_nd_text",
                 each=str(found.flops_a_parameter),
                 parameters=w.big(found.six_nd_parameters),
@@ -181,10 +175,10 @@ def _checks(case: Case) -> Facts:
     c = case.outcome.certificate
     if c.best is not None:
         gap = w.percent(c.gap or 0.0)
-        said["f_proof"] = w.say("proof_text", space=w.count(c.space), evaluated=w.count(c.evaluated), gap=gap)
+        facts["f_proof"] = w.say("proof_text", space=w.count(c.space), evaluated=w.count(c.evaluated), gap=gap)
     if plan.energy_kwh is not None:
         carbon = "" if plan.co2_kg is None else w.say("co2_text", mass=w.mass(plan.co2_kg))
         spare = plan.reliability.spare_nodes if plan.reliability is not None else 0
         left_out = w.say("energy_spare", count=w.count(spare)) if spare else ""
-        said["f_energy"] = energy_text(plan.energy_kwh) + left_out + carbon
-    return w.facts(said)
+        facts["f_energy"] = energy_text(plan.energy_kwh) + left_out + carbon
+    return w.facts(facts)

@@ -84,7 +84,7 @@ def _frontier_figure(case: Case) -> Figure:
         Spot(c.time_p50_s / DAY_S, w.amount(c.cost_p50_usd) / per, names.index(name[c.key]), case.study.gpus(c))
         for c in drawn
     ]
-    asked = next(n for n, c in enumerate(drawn) if c.key == case.choice.key)
+    chosen_at = next(n for n, c in enumerate(drawn) if c.key == case.choice.key)
     days, money = (
         (w.say(f"ui_axis_{unit}"), w.say(f"ui_axis_{unit}_log")) for unit in ("days", "kusd" if per > 1 else "usd")
     )
@@ -103,7 +103,7 @@ def _frontier_figure(case: Case) -> Figure:
         ),
         tuple(spots),
         tuple(names),
-        spots[asked],
+        spots[chosen_at],
     )
     described = w.say(
         "fig_frontier_words",

@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Literal
 
 from planner.money import USD, Money, writing
-from planner.report.figures import three_digits
+from planner.report.figures import rate_text, three_digits
 from planner.report.proposal.model import COUNT, DAYS, MONEY, NUMBER, PERCENT, Cell, Facts, Row, Table
 from planner.results.answers import Provenance
 from planner.units import format_number
-from planner.words import said_in
+from planner.words import said_in, worded
 from planner.words.language_choice import checked
 from planner.words.languages import Forms, forms, templates
 
@@ -50,14 +50,7 @@ class Locale:
     @property
     def exchange_rate(self) -> str:
         """The rate that amounts are turned at, with its day and source; nothing where none is."""
-        return self.rate_of(self.unit)
-
-    def rate_of(self, unit: Money) -> str:
-        """The rate of a currency, with its day and source; nothing of US dollars and of hours."""
-        if not unit.foreign:
-            return ""
-        how = "_".join(word for word, known in (("of", unit.as_of), ("from", unit.source)) if known)
-        return self.say(f"rate_{how or 'alone'}", rate=unit.rate_figure, day=unit.as_of, source=unit.source)
+        return worded(rate_text(self.unit), self.language)
 
     def amount(self, usd: float) -> float:
         """What so many US dollars are in the unit that is written."""
@@ -228,10 +221,10 @@ class Locale:
         emphasis = frozenset(number % len(cells) for number in strong)
         return Table(self.say(caption, **values), tuple(self.say(head, **values) for head in heads), cells, emphasis)
 
-    def facts(self, said: Mapping[str, Cell | str]) -> Facts:
+    def facts(self, values: Mapping[str, Cell | str]) -> Facts:
         """Facts by the keys of their labels."""
         return Facts(
-            tuple((self.say(key), cell if isinstance(cell, Cell) else Cell(cell)) for key, cell in said.items())
+            tuple((self.say(key), cell if isinstance(cell, Cell) else Cell(cell)) for key, cell in values.items())
         )
 
     def colophon(self, runs: Sequence[tuple[str, Provenance]], command: str) -> tuple[tuple[str, str], ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from planner.report.proposal.model import Bullets, Cell, Explorer, Facts, Figure, Paragraph, Proposal, Section, Table
+from planner.report.proposal.model import Bullets, Explorer, Facts, Figure, Paragraph, Proposal, Section, Table
 from planner.words import said_in
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
@@ -64,14 +65,10 @@ def _section(section: Section, language: str) -> list[str]:
 def _table(table: Table) -> list[str]:
     columns = range(len(table.header))
     rule = "|" + "|".join("---:" if table.right(i) else "---" for i in columns) + "|"
-    rows = [_row([_text(cell, number in table.emphasis) for cell in row]) for number, row in enumerate(table.rows)]
-    return [f"*{escaped(table.caption)}*", "", _row([escaped(h) for h in table.header]), rule, *rows]
+    rows = [_row((cell.text for cell in row), strong=i in table.emphasis) for i, row in enumerate(table.rows)]
+    return [f"*{escaped(table.caption)}*", "", _row(table.header), rule, *rows]
 
 
-def _text(cell: Cell, strong: bool) -> str:
-    text = escaped(cell.text)
-    return f"**{text}**" if strong and text else text
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _row(cells: Iterable[str], *, strong: bool = False) -> str:
+    texts = map(escaped, cells)
+    return "| " + " | ".join(f"**{text}**" if strong and text else text for text in texts) + " |"

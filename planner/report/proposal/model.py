@@ -9,7 +9,7 @@ from typing import Any
 
 from planner.money import USD, Money
 from planner.report.gantt import BarChart
-from planner.report.proposal.beside import asked_usd
+from planner.report.proposal.beside import requested_usd
 from planner.report.proposal.svg import Picture
 from planner.spec.scenario import AskLine
 
@@ -184,9 +184,9 @@ class Ledger:
     money: Money = USD  # the unit of all amounts here; its rate stands in one cell
 
     @property
-    def asked(self) -> float:
+    def requested(self) -> float:
         """What is asked for in all, in the ledger's unit."""
-        return asked_usd(self.lines, self.plans[0].cost_confidence_usd)
+        return requested_usd(self.lines, self.plans[0].cost_confidence_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,4 +203,4 @@ class Proposal:
     explorers: tuple[Mapping[str, Any], ...] = ()
     ledgers: tuple[Ledger, ...] = field(default=())
     calendar: BarChart | None = None  # of a programme
-    asks: tuple[Mapping[str, object], ...] = ()  # of a programme: as the ledgers' are told
+    requests: tuple[Mapping[str, object], ...] = ()  # of a programme: as the ledgers' are told

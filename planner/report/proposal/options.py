@@ -115,9 +115,9 @@ def sensitivity_section(case: Case) -> Section:
     heads = ("h_change", "h_best_then", "h_days", "h_usd", "h_usd_sure", "h_difference")
     table = w.table("sensitivity_caption", heads, rows, {0}, sure=w.percent(terms.confidence))
     blocks: list[Block] = [Paragraph(w.say("sensitivity_intro")), table]
-    said = tuple(said for binding in case.outcome.binding if (said := case.in_words(binding.text)))
-    if said:
-        blocks.append(Bullets(said))
+    texts = tuple(texts for binding in case.outcome.binding if (texts := case.in_words(binding.text)))
+    if texts:
+        blocks.append(Bullets(texts))
     blocks += stress_blocks(case)
     return Section(f"sensitivity-{case.number}", w.say("s_sensitivity"), tuple(blocks))
 

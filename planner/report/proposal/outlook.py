@@ -34,7 +34,7 @@ def schedule_section(case: Case) -> Section:
         ]
     heads = ("h_milestone", "h_iteration", "h_day", "h_likely", "h_latest")
     waiting = plan.offer.waiting_s
-    said = w.say("schedule_order" if waiting else "schedule_start", start=start_text(case), time=w.time(waiting))
+    text = w.say("schedule_order" if waiting else "schedule_start", start=start_text(case), time=w.time(waiting))
     r = plan.reliability
     if r is not None and r.checkpoint_interval_s is not None:
         saving = w.say(
@@ -44,9 +44,9 @@ def schedule_section(case: Case) -> Section:
             seconds=w.time(r.checkpoint_s),
             size=w.number(r.checkpoint_gb, 3),
         )
-        said = w.say("schedule_both", first=said, then=saving)
+        text = w.say("schedule_both", first=text, then=saving)
     table = w.table("schedule_caption", heads, rows, {-1}, sure=sure)
-    return Section(f"schedule-{case.number}", w.say("s_schedule"), (Paragraph(said), table))
+    return Section(f"schedule-{case.number}", w.say("s_schedule"), (Paragraph(text), table))
 
 
 def _milestone(case: Case, label: str, iteration: int, seconds: float, stretch: float) -> Row:

@@ -21,6 +21,14 @@ def page(proposal: Proposal) -> str:
     PlannerError
         If Jinja2 is not there.
     """
+    written = forms(proposal.language)
+    data = {
+        "language": proposal.language,
+        "palette": PALETTE,
+        "words": {k: v for k, v in proposal.words.items() if not k.startswith("ui_x_")}
+        | {"percent": written.form("percent")},
+        "runs": list(proposal.explorers),
+    }
     return str(
         _template().render(
             proposal=proposal,
@@ -28,38 +36,17 @@ def page(proposal: Proposal) -> str:
             kind=_kind,
             style=_asset("proposal.css"),
             script=asset("planner.report", "plane.js") + _asset("explorer.js"),
-            data=_embedded(proposal),
-            language=forms(proposal.language).form("lang"),
+            data=embedded(data),
+            language=written.form("lang"),
         )
     )
 
 
 def _kind(block: object) -> str:
     """What the template asks a block for."""
-    for name, of in (
-        ("paragraph", Paragraph),
-        ("bullets", Bullets),
-        ("facts", Facts),
-        ("table", Table),
-        ("figure", Figure),
-    ):
-        if isinstance(block, of):
-            return name
-    if isinstance(block, Explorer):
-        return "explorer"
+    if isinstance(block, Paragraph | Bullets | Facts | Table | Figure | Explorer):
+        return type(block).__name__.lower()
     raise TypeError(f"{type(block).__name__} has no HTML form")
-
-
-def _embedded(proposal: Proposal) -> str:
-    """Data for the script."""
-    data = {
-        "language": proposal.language,
-        "palette": PALETTE,
-        "words": {k: v for k, v in proposal.words.items() if not k.startswith("ui_x_")}
-        | {"percent": forms(proposal.language).form("percent")},
-        "runs": list(proposal.explorers),
-    }
-    return embedded(data)
 
 
 def _asset(name: str) -> str:

@@ -52,37 +52,37 @@ def build_programme_proposal(
         If the language is not known.
     """
     words = locale(language)
-    told = ProgrammeDocument(programme, answer, words, scaling)
+    document = ProgrammeDocument(programme, answer, words, scaling)
     sections = (
-        _ask(told),
-        _calendar(told),
-        _stages(told),
-        _money(told),
-        _sure(told),
-        annex_section(told),
-        _method(told),
+        _ask(document),
+        _calendar(document),
+        _stages(document),
+        _money(document),
+        _sure(document),
+        annex_section(document),
+        _method(document),
     )
     return Proposal(
         language=language,
-        title=told.say("title", name=programme.name),
+        title=document.say("title", name=programme.name),
         day=day,
         day_text=words.date(day),
         sections=sections,
         colophon=words.colophon([(programme.name, answer.provenance)], command),
         words=words.labels("ui_"),
         calendar=bars_of(answer),
-        asks=(_asked(told),),
+        requests=(_request(document),),
     )
 
 
-def _asked(told: ProgrammeDocument) -> Mapping[str, object]:
-    ask, answer = told.ask, told.answer
-    total = ask.total_usd + sum(usd for _, usd in added(told.programme.ask, ask.total_usd))
+def _request(document: ProgrammeDocument) -> Mapping[str, object]:
+    ask, answer = document.ask, document.answer
+    total = ask.total_usd + sum(usd for _, usd in added(document.programme.ask, ask.total_usd))
     return {
-        "scenario": told.programme.name,
+        "scenario": document.programme.name,
         "cost_usd": ask.total_usd,
-        "asked": told.words.amount(total),
-        "unit": told.words.unit.unit,
+        "asked": document.words.amount(total),
+        "unit": document.words.unit.unit,
         "time_s": (answer.end_day or 0) * DAY_S,
         "confidence": ask.confidence,
         "start": None if answer.goal.start is None else answer.goal.start.isoformat(),
@@ -90,51 +90,53 @@ def _asked(told: ProgrammeDocument) -> Mapping[str, object]:
     }
 
 
-def _ask(told: ProgrammeDocument) -> Section:
-    answer, ask, words = told.answer, told.ask, told.words
-    lines = added(told.programme.ask, ask.total_usd)
+def _ask(document: ProgrammeDocument) -> Section:
+    answer, ask, words = document.answer, document.ask, document.words
+    lines = added(document.programme.ask, ask.total_usd)
     total = ask.total_usd + sum(usd for _, usd in lines)
     share = ask.contingency_usd / ask.expected_usd if ask.expected_usd else 0.0
-    lead = told.say(
+    lead = document.say(
         "ask",
-        total=told.money(total),
-        expected=told.money(ask.expected_usd),
-        more=told.money(ask.contingency_usd),
+        total=document.money(total),
+        expected=document.money(ask.expected_usd),
+        more=document.money(ask.contingency_usd),
         share=words.percent(share),
-        sure=told.sure,
+        sure=document.sure,
         count=words.count(len(answer.stages)),
-        end=told.day(answer.end_day or 0),
+        end=document.day(answer.end_day or 0),
     )
     facts = [
-        (told.say("f_expected"), told.money(ask.expected_usd)),
-        (told.say("f_contingency"), told.money(ask.contingency_usd)),
-        *((name, told.money(usd)) for name, usd in lines),
-        (told.say("f_total"), told.money(total)),
-        (told.say("f_end"), told.day(answer.end_day or 0)),
+        (document.say("f_expected"), document.money(ask.expected_usd)),
+        (document.say("f_contingency"), document.money(ask.contingency_usd)),
+        *((name, document.money(usd)) for name, usd in lines),
+        (document.say("f_total"), document.money(total)),
+        (document.say("f_end"), document.day(answer.end_day or 0)),
     ]
     if answer.time_s is not None:
         low, high = words.time(answer.time_s.p10), words.time(answer.time_s.p90)
-        facts.append((told.say("f_time"), f"{low} – {high}"))
+        facts.append((document.say("f_time"), f"{low} – {high}"))
     goal = answer.goal
     if answer.p_within_time is not None and goal.time_s is not None:
-        facts.append((told.say("f_in_time", time=words.time(goal.time_s)), words.chance(answer.p_within_time)))
+        facts.append((document.say("f_in_time", time=words.time(goal.time_s)), words.chance(answer.p_within_time)))
     if answer.p_within_cost is not None and goal.cost_usd is not None:
-        facts.append((told.say("f_in_cost", money=told.money(goal.cost_usd)), words.chance(answer.p_within_cost)))
+        facts.append(
+            (document.say("f_in_cost", money=document.money(goal.cost_usd)), words.chance(answer.p_within_cost))
+        )
     if answer.p_within_both is not None and None not in (answer.p_within_time, answer.p_within_cost):
-        facts.append((told.say("f_in_both"), words.chance(answer.p_within_both)))
-    facts.append((told.say("f_hours"), words.count(sum(s.gpu_hours for s in answer.stages))))
-    why = told.say("contingency_why", sure=told.sure, worlds=words.count(WORLDS))
-    said = Facts(tuple((label, Cell(text)) for label, text in facts))
-    return Section("ask", told.say("s_ask"), (Paragraph(lead, lead=True), said, Paragraph(why)))
+        facts.append((document.say("f_in_both"), words.chance(answer.p_within_both)))
+    facts.append((document.say("f_hours"), words.count(sum(s.gpu_hours for s in answer.stages))))
+    why = document.say("contingency_why", sure=document.sure, worlds=words.count(WORLDS))
+    facts_block = Facts(tuple((label, Cell(text)) for label, text in facts))
+    return Section("ask", document.say("s_ask"), (Paragraph(lead, lead=True), facts_block, Paragraph(why)))
 
 
-def _calendar(told: ProgrammeDocument) -> Section:
-    answer, words = told.answer, told.words
+def _calendar(document: ProgrammeDocument) -> Section:
+    answer, words = document.answer, document.words
     parts = [
-        told.say("gantt_part", name=s.name, start=told.day(s.start_day), end=told.day(s.start_day + s.days))
+        document.say("gantt_part", name=s.name, start=document.day(s.start_day), end=document.day(s.start_day + s.days))
         for s in answer.stages
     ]
-    description = told.say("gantt_text", stages=words.listed(parts, "semicolons"))
+    description = document.say("gantt_text", stages=words.listed(parts, "semicolons"))
     figure = Figure("calendar-chart", gantt_picture(bars_of(answer), words, description))
     own = any(stage.milestone.deadline_day is not None for stage in answer.stages)
     rows: list[Row] = []
@@ -142,26 +144,26 @@ def _calendar(told: ProgrammeDocument) -> Section:
         mark = stage.milestone
         row: Row = (
             stage.name,
-            told.day(stage.start_day),
+            document.day(stage.start_day),
             words.count_cell(stage.days),
-            told.day(mark.planned_day),
+            document.day(mark.planned_day),
             words.chance_cell(mark.p_by_planned),
-            "" if mark.deadline_day is None else told.day(mark.deadline_day),
+            "" if mark.deadline_day is None else document.day(mark.deadline_day),
             "" if mark.p_by_deadline is None else words.chance_cell(mark.p_by_deadline),
         )
         rows.append(row if own else row[:5])
     heads = "stage start days end chance" + " deadline p_deadline" * own
-    return Section("calendar", told.say("s_calendar"), (figure, told.table("calendar", heads, rows)))
+    return Section("calendar", document.say("s_calendar"), (figure, document.table("calendar", heads, rows)))
 
 
-def _stages(told: ProgrammeDocument) -> Section:
-    words = told.words
+def _stages(document: ProgrammeDocument) -> Section:
+    words = document.words
     rows: list[Row] = []
-    for stage, given in zip(told.answer.stages, told.programme.stages, strict=True):
+    for stage, given in zip(document.answer.stages, document.programme.stages, strict=True):
         plan = stage.plan
-        taken = words.listed([told.say(f"inherits_{what}") for what in stage.inherits])
+        taken = words.listed([document.say(f"inherits_{what}") for what in stage.inherits])
         if taken and stage.after:
-            taken = told.say("inherits_of", what=taken, stage=stage.after[0])
+            taken = document.say("inherits_of", what=taken, stage=stage.after[0])
         rows.append(
             (
                 stage.name,
@@ -170,71 +172,71 @@ def _stages(told: ProgrammeDocument) -> Section:
                 words.count_cell(plan.seq_length),
                 words.count_cell(plan.global_batch),
                 taken or "–",
-                told.cluster(stage),
+                document.cluster(stage),
             )
         )
-    blocks: list[Block] = [told.table("stages", "stage model tokens seq batch inherits cluster", rows)]
+    blocks: list[Block] = [document.table("stages", "stage model tokens seq batch inherits cluster", rows)]
     moves = [
-        told.say(
+        document.say(
             "move",
             name=stage.name,
             source=stage.move.source_place,
             place=stage.move.place,
             gb=words.count(stage.move.gb),
             time=words.time(stage.move.time_s),
-            money=told.money(stage.move.cost_usd),
+            money=document.money(stage.move.cost_usd),
         )
-        for stage in told.answer.stages
+        for stage in document.answer.stages
         if stage.move is not None
     ]
     if moves:
         blocks.append(Bullets(tuple(moves)))
-    return Section("stages", told.say("s_stages"), tuple(blocks))
+    return Section("stages", document.say("s_stages"), tuple(blocks))
 
 
-def _money(told: ProgrammeDocument) -> Section:
-    answer, ask, words = told.answer, told.ask, told.words
+def _money(document: ProgrammeDocument) -> Section:
+    answer, ask, words = document.answer, document.ask, document.words
     rows: list[Row] = [
         (
             stage.name,
             words.count_cell(stage.copies),
-            told.cluster(stage),
+            document.cluster(stage),
             words.money_cell(stage.cost_usd.p50),
             words.money_cell(stage.cost_sure_usd),
         )
         for stage in answer.stages
     ]
     rows += [
-        (told.say("reservation", name=each.name), "", "", *[words.money_cell(each.cost_usd)] * 2)
+        (document.say("reservation", name=each.name), "", "", *[words.money_cell(each.cost_usd)] * 2)
         for each in answer.reservations
     ]
     medians = sum(stage.cost_usd.p50 for stage in answer.stages) + sum(each.cost_usd for each in answer.reservations)
     if len(answer.stages) > 1:
-        rows.append((told.say("beyond_row"), "", "", words.money_cell(ask.expected_usd - medians), ""))
+        rows.append((document.say("beyond_row"), "", "", words.money_cell(ask.expected_usd - medians), ""))
     first = len(rows)
-    lines = added(told.programme.ask, ask.total_usd)
+    lines = added(document.programme.ask, ask.total_usd)
     total = ask.total_usd + sum(usd for _, usd in lines)
-    contingency = told.say("contingency_row", sure=told.sure)
+    contingency = document.say("contingency_row", sure=document.sure)
     surrogate = words.money_cell(answer.surrogate_cost_usd)
     rows += [
-        (told.say("total"), "", "", words.money_cell(ask.expected_usd), surrogate),
+        (document.say("total"), "", "", words.money_cell(ask.expected_usd), surrogate),
         (contingency, "", "", words.money_cell(ask.contingency_usd), ""),
         *((name, "", "", words.money_cell(usd), "") for name, usd in lines),
-        (told.say("asked_row"), "", "", words.money_cell(total), ""),
+        (document.say("asked_row"), "", "", words.money_cell(total), ""),
     ]
-    table = told.table("money", "stage runs cluster p50 sure", rows, {first, -1}, sure=told.sure)
-    return Section("money", told.say("s_money"), (table, *_cash(told)))
+    table = document.table("money", "stage runs cluster p50 sure", rows, {first, -1}, sure=document.sure)
+    return Section("money", document.say("s_money"), (table, *_cash(document)))
 
 
-def _cash(told: ProgrammeDocument) -> tuple[Block, ...]:
-    answer, words = told.answer, told.words
+def _cash(document: ProgrammeDocument) -> tuple[Block, ...]:
+    answer, words = document.answer, document.words
 
     def week(cash: Cash) -> str:
-        return told.say("week", n=cash.first_day // WEEK + 1)
+        return document.say("week", n=cash.first_day // WEEK + 1)
 
     def month(cash: Cash) -> str:
         if answer.goal.start is None:
-            return told.say("month", n=cash.first_day // MONTH + 1)
+            return document.say("month", n=cash.first_day // MONTH + 1)
         return words.month(Date.fromordinal(answer.goal.start.toordinal() + cash.first_day))
 
     def table(caption: str, periods: Sequence[Cash], name: Callable[[Cash], str]) -> Table:
@@ -242,32 +244,38 @@ def _cash(told: ProgrammeDocument) -> tuple[Block, ...]:
         for cash in periods:
             parts = words.listed((f"{of} {words.money_short(usd)}" for of, usd in cash.by_stage.items()), "commas")
             rows.append((name(cash), words.money_cell(cash.cost_usd), parts))
-        rows.append((told.say("total"), words.money_cell(sum(cash.cost_usd for cash in periods)), ""))
-        return told.table(caption, "period cost of", rows, {-1})
+        rows.append((document.say("total"), words.money_cell(sum(cash.cost_usd for cash in periods)), ""))
+        return document.table(caption, "period cost of", rows, {-1})
 
     months = [(month(c), words.amount(c.cost_usd), words.money_short(c.cost_usd)) for c in answer.cash_by_month]
     text = words.listed((f"{period} {amount}" for period, _, amount in months), "semicolons")
-    figure = Figure("cash-chart", cash_picture(months, told.say("c_cash"), text))
+    figure = Figure("cash-chart", cash_picture(months, document.say("c_cash"), text))
     blocks: tuple[Block, ...] = (figure, table("cash", answer.cash_by_month, month))
     if len(answer.cash_by_week) <= MOST_WEEKS:
         blocks += (table("weeks", answer.cash_by_week, week),)
     return blocks
 
 
-def _sure(told: ProgrammeDocument) -> Section:
-    answer, words = told.answer, told.words
+def _sure(document: ProgrammeDocument) -> Section:
+    answer, words = document.answer, document.words
     binding = [stage.name for stage in answer.stages if stage.slack.binds]
-    lead = told.say("binds", names=words.listed(binding)) if binding else told.say("binds_none")
+    lead = document.say("binds", names=words.listed(binding)) if binding else document.say("binds_none")
     rows: list[Row] = []
     for stage in answer.stages:
         slack = stage.slack
         following = [s.name for s in answer.stages if stage.name in s.after]
         if slack.free_days:
-            by = told.say("absorbed_free", days=slack.free_days, names=words.listed(following) or told.say("end_none"))
+            by = document.say(
+                "absorbed_free", days=slack.free_days, names=words.listed(following) or document.say("end_none")
+            )
         elif slack.total_days == 0:
-            by = told.say("absorbed_nothing")
+            by = document.say("absorbed_nothing")
         else:
-            by = told.say("absorbed_later", names=words.listed(following)) if following else told.say("absorbed_last")
+            by = (
+                document.say("absorbed_later", names=words.listed(following))
+                if following
+                else document.say("absorbed_last")
+            )
         rows.append(
             (
                 stage.name,
@@ -276,45 +284,47 @@ def _sure(told: ProgrammeDocument) -> Section:
                 by,
             )
         )
-    table = told.table("slack", "stage total_slack free_slack absorbed", rows)
+    table = document.table("slack", "stage total_slack free_slack absorbed", rows)
     blocks: list[Block] = [Paragraph(lead, lead=True), table]
     late = [
-        told.say("warning_late", name=s.name, chance=words.chance(s.milestone.p_by_planned))
+        document.say("warning_late", name=s.name, chance=words.chance(s.milestone.p_by_planned))
         for s in answer.stages
-        if s.milestone.p_by_planned < told.ask.confidence - 0.005
+        if s.milestone.p_by_planned < document.ask.confidence - 0.005
     ]
     if late:
         blocks.append(Bullets(tuple(late)))
-    blocks.append(Paragraph(told.say("basis", worlds=words.count(WORLDS))))
+    blocks.append(Paragraph(document.say("basis", worlds=words.count(WORLDS))))
     if answer.resources or answer.reservations:
-        blocks.append(_shared(told))
-    return Section("sure", told.say("s_sure"), tuple(blocks))
+        blocks.append(_shared(document))
+    return Section("sure", document.say("s_sure"), tuple(blocks))
 
 
-def _shared(told: ProgrammeDocument) -> Table:
-    answer, words = told.answer, told.words
+def _shared(document: ProgrammeDocument) -> Table:
+    answer, words = document.answer, document.words
     rows = [
         (
-            told.say("all_offers") if use.key == "all offers" else use.key,
-            told.say("resource_use", used=words.count(use.used), most=words.count(use.most), days=use.full_days),
+            document.say("all_offers") if use.key == "all offers" else use.key,
+            document.say("resource_use", used=words.count(use.used), most=words.count(use.most), days=use.full_days),
         )
         for use in answer.resources
     ]
     rows += [
-        (each.name, told.say("bought_use", money=told.money(each.cost_usd), share=words.percent(each.used)))
+        (each.name, document.say("bought_use", money=document.money(each.cost_usd), share=words.percent(each.used)))
         for each in answer.reservations
     ]
-    return told.table("shared", "what use", rows)
+    return document.table("shared", "what use", rows)
 
 
-def _method(told: ProgrammeDocument) -> Section:
-    answer, words = told.answer, told.words
-    text = told.say(
+def _method(document: ProgrammeDocument) -> Section:
+    answer, words = document.answer, document.words
+    text = document.say(
         "surrogate",
         plans=words.count(answer.plans),
-        sure=told.sure,
+        sure=document.sure,
         thrown=words.count(answer.thrown_out),
     )
     taken = [(each.key, taken_words(words.language, each)) for each in answer.defaults]
-    items = tuple(told.say("default", name=key, value=value) for key, value in taken)
-    return Section("method", told.say("s_method"), (Paragraph(text), Paragraph(told.say("defaults")), Bullets(items)))
+    items = tuple(document.say("default", name=key, value=value) for key, value in taken)
+    return Section(
+        "method", document.say("s_method"), (Paragraph(text), Paragraph(document.say("defaults")), Bullets(items))
+    )

@@ -29,16 +29,16 @@ def risks_section(case: Case) -> Section:
     rows = [(risk.label, risk.figure, risk.answer) for risk in risks_of(case)]
     table = w.table("risks_caption", ("h_risk", "h_figure", "h_answer"), rows)
     blocks: list[Block] = [Paragraph(w.say("risks_intro")), table]
-    said = [*_sources(case), *(case.in_words(text) for text in case.outcome.warnings)]
-    if said:
-        blocks.append(Bullets(tuple(said)))
+    items = [*_sources(case), *(case.in_words(text) for text in case.outcome.warnings)]
+    if items:
+        blocks.append(Bullets(tuple(items)))
     return Section(f"risks-{case.number}", w.say("s_risks"), tuple(blocks))
 
 
 def risks_of(case: Case) -> list[Risk]:
     """Every risk of a plan, in the order of a run: speed, limits, machines, order, memory, learning."""
     kinds: tuple[Callable[[Case], Risk | None], ...] = (
-        _speed, _late, _dear, _fail, _taken, _term, _price, _stock, _memory, _batch,
+        _speed, _late, _over_budget, _fail, _taken, _term, _price, _stock, _memory, _batch,
     )  # fmt: skip
     return [risk for kind in kinds if (risk := kind(case)) is not None]
 
@@ -70,7 +70,7 @@ def _late(case: Case) -> Risk | None:
     )
 
 
-def _dear(case: Case) -> Risk | None:
+def _over_budget(case: Case) -> Risk | None:
     w, plan, limit = case.words, case.plan, case.terms.cost_usd
     if plan.p_within_cost is None or limit is None:
         return None
@@ -106,9 +106,9 @@ def _taken(case: Case) -> Risk | None:
         figure = w.say("risk_taken_known", **known)
     else:
         figure = w.say("risk_taken_figure", low=w.number(r.taken.low), high=w.number(r.taken.high), **known)
-    firm = case.study.best(case.terms, lambda o: o.pricing != "spot")
+    uninterrupted = case.study.best(case.terms, lambda o: o.pricing != "spot")
     answer = w.say("risk_taken_answer", wait=w.time(r.wait_s))
-    answer += w.say("risk_taken_none") if firm is None else _instead(case, firm, "risk_taken_instead")
+    answer += w.say("risk_taken_none") if uninterrupted is None else _instead(case, uninterrupted, "risk_taken_instead")
     return _risk(case, "taken", figure, answer, 0.6)
 
 

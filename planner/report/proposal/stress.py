@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.report.proposal.case import Case
 from planner.report.proposal.model import Block, Paragraph
-from planner.report.simulation import asked_at
+from planner.report.simulation import chance_needed
 
 KEYS = ("slower", "failures", "ramp", "all")  # in the order of the stresses
 
@@ -22,15 +22,15 @@ def stress_blocks(case: Case) -> tuple[Block, ...]:
             w.money_cell(stress.cost_needed_usd),
             w.chance_cell(stress.world.p_within_both),
             w.money_cell(stress.more_cost_usd),
-            w.chance_cell(asked_at(stress)),
+            w.chance_cell(chance_needed(stress)),
         )
         for key, stress in zip(KEYS, case.stresses, strict=True)
     ]
     sure = w.percent(case.confidence)
     keys = ("h_stress", "h_days", "h_days_sure", "h_usd_sure", "h_kept", "h_more", "h_ask_at")
     table = w.table("stress_caption", keys, rows, sure=sure)
-    said = w.say("stress_note", stressed=w.say("stress_text", sure=sure), bursts=w.say("stress_bursts"))
-    return table, Paragraph(said)
+    text = w.say("stress_note", stressed=w.say("stress_text", sure=sure), bursts=w.say("stress_bursts"))
+    return table, Paragraph(text)
 
 
 def stress_sentence(case: Case) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from planner.report.backtest import stored_backtest
+from planner.report.figures import rate_text
 from planner.report.proposal.ask import kind_text, passes, plan_sentence, price_text, start_text
 from planner.report.proposal.buying import purchase, purchase_text
 from planner.report.proposal.case import Case
@@ -11,6 +12,7 @@ from planner.report.proposal.model import Bullets, Facts, Paragraph, Section, Ta
 from planner.report.proposal.options import against
 from planner.report.proposal.risks import risks_of
 from planner.report.proposal.stress import stress_sentence
+from planner.words import worded
 
 SAME_CHANCE = 0.005  # that percentages printed whole do not tell apart
 OPTIONS, RISKS = 3, 3  # on the page
@@ -54,7 +56,7 @@ def _sentence(case: Case) -> str:
     sure, together, apart = _chance(case)
     return w.say(
         "ask_apart" if apart else "ask",
-        money=w.money(case.asked_usd),
+        money=w.money(case.requested_usd),
         model=case.scenario.model.name,
         tokens=w.big(plan.tokens),
         passes=passes(case),
@@ -70,11 +72,13 @@ def _facts(case: Case) -> dict[str, str]:
     sure, together, apart = _chance(case)
     cost, time = plan.cost_usd, plan.time_s
     reserve = choice.cost_sure_usd - cost.p50
-    approve = w.say("f_approve_text", money=w.money(case.asked_usd), median=w.money(cost.p50), reserve=w.money(reserve))
-    if case.beside:
-        named = w.listed([name for name, _ in case.beside])
-        approve += w.say("f_approve_beside", money=w.money(case.asked_usd - choice.cost_sure_usd), names=named)
-    said = {
+    approve = w.say(
+        "f_approve_text", money=w.money(case.requested_usd), median=w.money(cost.p50), reserve=w.money(reserve)
+    )
+    if case.ask_lines:
+        named = w.listed([name for name, _ in case.ask_lines])
+        approve += w.say("f_approve_beside", money=w.money(case.requested_usd - choice.cost_sure_usd), names=named)
+    facts = {
         "f_approve": approve,
         "f_ready": w.say(
             "f_ready_text",
@@ -90,22 +94,22 @@ def _facts(case: Case) -> dict[str, str]:
     }
     for_sale = purchase(case)
     if for_sale is not None:
-        said["f_purchase"] = purchase_text(case, for_sale)
-    rate = w.exchange_rate or w.rate_of(case.scenario.money)
+        facts["f_purchase"] = purchase_text(case, for_sale)
+    rate = w.exchange_rate or worded(rate_text(case.scenario.money), w.language)
     if rate:
-        said["f_rate_money"] = rate
+        facts["f_rate_money"] = rate
     if plan.offer.waiting_s:
-        said["f_waiting"] = w.say("waiting_text", time=w.time(plan.offer.waiting_s))
+        facts["f_waiting"] = w.say("waiting_text", time=w.time(plan.offer.waiting_s))
     limits = []
     if terms.time_s is not None:
         limits.append(w.say("limit_line_time", limit=w.time(terms.time_s), chance=w.chance(plan.p_within_time)))
     if terms.cost_usd is not None:
         limits.append(w.say("limit_line_cost", limit=w.money(terms.cost_usd), chance=w.chance(plan.p_within_cost)))
     if limits:
-        said["f_limits"] = w.listed(limits, "semicolons")
+        facts["f_limits"] = w.listed(limits, "semicolons")
     basis, tried = w.known(f"basis_{plan.basis}") or plan.basis, stored_backtest()
-    said["f_trust"] = w.say("trust_text", basis=basis, runs=w.count(tried.runs), inside=w.count(tried.inside))
-    return said
+    facts["f_trust"] = w.say("trust_text", basis=basis, runs=w.count(tried.runs), inside=w.count(tried.inside))
+    return facts
 
 
 def _options(case: Case) -> Table:

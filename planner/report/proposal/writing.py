@@ -80,7 +80,7 @@ def summary(proposal: Proposal, paths: Sequence[Path], files: Mapping[str, bytes
             {
                 "scenario": ledger.name,
                 "cost_usd": ledger.plans[0].cost_confidence_usd * ledger.money.usd,
-                "asked": ledger.asked,
+                "asked": ledger.requested,
                 "unit": ledger.money.unit,
                 "time_s": ledger.plans[0].time_confidence_s,
                 "confidence": ledger.confidence,
@@ -88,7 +88,7 @@ def summary(proposal: Proposal, paths: Sequence[Path], files: Mapping[str, bytes
             }
             for ledger in proposal.ledgers
         ]
-        + [dict(ask) for ask in proposal.asks],
+        + [dict(ask) for ask in proposal.requests],
         "files": [
             {"path": str(path), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for path, content in zip(paths, files.values(), strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.report.proposal.beside import added, asked_usd
+from planner.report.proposal.beside import added, requested_usd
 from planner.report.proposal.ledger import DAY_S, HOUR_S, Sums
 from planner.report.proposal.model import Ledger, PlanRow, PriceCurve
 from planner.report.proposal.xlsx_book import (
@@ -142,9 +142,9 @@ def chosen_plan(book: Book) -> None:
         "plan", "offer", "kind", "gpus", "price", "price_used", "price_sure", "hours", "hours_sure", "work_hours",
         "own_hours", "waiting", "productive", "allocated", "paid", "paid_sure", "upfront",
     )  # fmt: skip
-    beside = (*(f"line {name}" for name in book.lines), "asked") if book.lines else ()
+    ask_keys = (*(f"line {name}" for name in book.lines), "asked") if book.lines else ()
     ends = ("end", "end_sure", "keeps_time", "keeps_cost")
-    for number, key in enumerate((*keys, *OF_SUMS, *beside, *ends)):
+    for number, key in enumerate((*keys, *OF_SUMS, *ask_keys, *ends)):
         book.rows["proposal"][key] = 4 + number
         look = ("bold", "top") if key in ("total_p50", "total_sure", "asked") else ()
         book.text("proposal", 4 + number, 0, key.removeprefix("line ") if key not in w else w[key], *look)
@@ -153,10 +153,10 @@ def chosen_plan(book: Book) -> None:
     if len(book.runs) > 1:
         last = letter(len(book.runs))
         parts = [
-            {key: getattr(total, name) for key, name in OF_SUMS.items()} | _beside(ledger, total)
+            {key: getattr(total, name) for key, name in OF_SUMS.items()} | _ask_amounts(ledger, total)
             for ledger, total in zip(book.runs, book.chosen, strict=True)
         ]
-        for key in (*OF_SUMS, *beside):
+        for key in (*OF_SUMS, *ask_keys):
             row = book.rows["proposal"][key]
             value = sum(each.get(key, 0.0) for each in parts)
             look = ("bold", "top") if key in ("total_p50", "total_sure", "asked") else ()
@@ -216,7 +216,7 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
     put("reserve", f"{at('total_sure')}-{at('total_p50')}", MONEY, total.reserve)
     sure = f"{at('price_sure')}*{at('gpus')}*{at('paid_sure')}+{given('storage')}*{at('hours_sure')}+{given('egress')}"
     put("total_sure", sure, MONEY, total.total_sure, "bold", "top")
-    amounts, first = _beside(ledger, total), at("total_sure")
+    amounts, first = _ask_amounts(ledger, total), at("total_sure")
     for line in ledger.lines:
         key = f"line {line.name}"
         above = [first, *(at(f"line {other.name}") for other in ledger.lines[: ledger.lines.index(line)])]
@@ -239,7 +239,7 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
         put(key, f'IF({given(limit)}="",{none},IF({value}<={given(limit)},{yes},{no}))', "", text, "right")
 
 
-def _beside(ledger: Ledger, total: Sums) -> dict[str, float]:
+def _ask_amounts(ledger: Ledger, total: Sums) -> dict[str, float]:
     """What is asked for beside the run, by its row, and the whole."""
     out = {f"line {name}": amount for name, amount in added(ledger.lines, total.total_sure)}
-    return out | {"asked": asked_usd(ledger.lines, total.total_sure)}
+    return out | {"asked": requested_usd(ledger.lines, total.total_sure)}
