@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.checks_hardware import Finding
-from planner.catalog.prices import PriceRow
+from planner.catalog.prices import NAMES, PriceRow
 from planner.words import say
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def prices_table(rows: Sequence[PriceRow]) -> pd.DataFrame:
     """Price rows as the table that the checks work on."""
     import pandas as pd
 
-    names = {"low": "usd_per_machine_hour_low", "high": "usd_per_machine_hour_high"}
-    table = pd.DataFrame(list(rows), columns=list(PriceRow._fields)).rename(columns=names)
+    table = pd.DataFrame(list(rows), columns=list(PriceRow._fields)).rename(columns=NAMES)
     return table.assign(flags=[";".join(row.flags) for row in rows])
 
 

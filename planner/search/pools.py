@@ -56,7 +56,7 @@ def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
     most = scenario.cluster.max_gpus // size
     if offer.max_nodes is not None:
         most = min(most, offer.max_nodes)
-    least = int(offer.extras.get("minimum_nodes", 1))
+    least = offer.terms.minimum_nodes
     if scenario.terms is not None and scenario.terms.minimum_gpus:
         least = max(least, -(-scenario.terms.minimum_gpus // size))
     spare = spare_nodes(scenario)
@@ -84,9 +84,9 @@ def gather(
             continue
         family = catalog.accelerator(offer.gpu).family
         rate = interruption_rate(facts, family, offer.cloud, risk)
-        paid = paid_time(scenario.terms, offer.extras)
+        paid = paid_time(scenario.terms, offer.terms)
         taken = takings(facts, family, offer.cloud, risk) if offer.pricing == "spot" else NOT_SPOT
-        wait = offer.extras.get("waiting_s", 0.0)
+        wait = offer.terms.waiting_s
         groups.setdefault((offer.gpu, offer.hardware, rate, taken, paid, wait), []).append(offer)
     pools, nodes = [], []
     model = replace(scenario.model, name=plain_name(scenario.model.name))  # as rows of measurements call it
