@@ -223,8 +223,8 @@ class Builder:
             self.draft.default("training.starts_from", say("defaults.from_adapted"))
         for key, able, code in ADAPTER_CONFLICTS:
             if (training[key] or able[0]) not in able:
-                said = say_from(code, {"method": adapter.method, "value": training[key]})
-                raise self.draft.fail(f"training.{key}", said)
+                why = say_from(code, {"method": adapter.method, "value": training[key]})
+                raise self.draft.fail(f"training.{key}", why)
         if model.layers:  # else a file holds the shape, which is read later
             with_place(self.draft.node("training.adapter"), "training.adapter", lambda: targets(model, adapter))
         return adapter
@@ -270,12 +270,12 @@ class Builder:
         product = math.prod(parts)
         if row["gpus"] is not None and (row["gpus"] % product or (row["dp"] is not None and product != row["gpus"])):
             written = " x ".join(map(str, parts))
-            said = say("build.no_layout", parts=written, product=product, gpus=row["gpus"])
-            raise self.draft.fail(f"throughput.{i}.gpus", said)
+            why = say("build.no_layout", parts=written, product=product, gpus=row["gpus"])
+            raise self.draft.fail(f"throughput.{i}.gpus", why)
         share = (row["micro_batch"] or 1) * (row["dp"] or 1)
         if row["global_batch"] is not None and row["global_batch"] % share:
-            said = say("build.no_share", batch=row["global_batch"], share=share)
-            raise self.draft.fail(f"throughput.{i}.global_batch", said)
+            why = say("build.no_share", batch=row["global_batch"], share=share)
+            raise self.draft.fail(f"throughput.{i}.global_batch", why)
         return MeasuredThroughput(**row)
 
     def _budget(self, money: Money) -> Budget:
@@ -286,8 +286,8 @@ class Builder:
                 raise self.draft.fail("budget.deadline", say("build.deadline_start"))
             time_s = (deadline - start).days * _DAY_S
             if time_s <= 0:
-                said = say("build.deadline_before", deadline=deadline, start=start)
-                raise self.draft.fail("budget.deadline", said)
+                why = say("build.deadline_before", deadline=deadline, start=start)
+                raise self.draft.fail("budget.deadline", why)
         return Budget(time_s, budget_usd(self.draft, money), given["confidence"], start, deadline)
 
     def _objective(self, budget: Budget, money: Money) -> Objective:

@@ -21,17 +21,17 @@ def money_of_scenario(draft: Draft, rates: Rates) -> Money:
         If nobody states a rate, two units meet, or something that is paid in money stands beside a count of hours.
     """
     given, cost = draft.values["currency"], draft.values["budget"]["cost"]
-    said = cost[1] if cost is not None else ""
+    written = cost[1] if cost is not None else ""
     if isinstance(given, dict):
         per_usd = given["per_usd"] if given["per_usd"] is not None else 1.0 / given["usd"]
         money = Money(given["code"], per_usd, given["as_of"], given["source"] or say("currency.scenario"))
         if money.unit == "USD":
             raise draft.fail("currency", say("currency.usd_needs_no_rate"))
     else:
-        money = _named(draft, given or said or "USD", "budget.cost" if given is None else "currency", rates)
-    if said and said not in (money.unit, "USD" if money.foreign else money.unit):
-        raise draft.fail("budget.cost", say("currency.two_units", unit=said, other=money.unit))
-    if cost is not None and not said and money != USD:
+        money = _named(draft, given or written or "USD", "budget.cost" if given is None else "currency", rates)
+    if written and written not in (money.unit, "USD" if money.foreign else money.unit):
+        raise draft.fail("budget.cost", say("currency.two_units", unit=written, other=money.unit))
+    if cost is not None and not written and money != USD:
         raise draft.fail("budget.cost", say("currency.ambiguous", amount=cost[0], unit=money.unit))
     if money.hours:
         _refuse_money(draft, money)

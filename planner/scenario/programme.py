@@ -41,7 +41,7 @@ class ProgrammeBuilder:
     reading: Reading
     models: Models
     rates: Rates
-    said: list[tuple[str, str]] = field(default_factory=list)  # defaults of the order
+    order_defaults: list[tuple[str, str]] = field(default_factory=list)
 
     def programme(self, digest: str) -> Programme:
         """The whole programme.
@@ -77,7 +77,7 @@ class ProgrammeBuilder:
             transfer=None if given is None else Transfer(given["rate"][0], given["usd_per_gb"]),
             ask=ask_lines(draft, money),
             money=money,
-            defaults=(*defaults, *self.said, *_defaults_of(stages)),
+            defaults=(*defaults, *self.order_defaults, *_defaults_of(stages)),
             source=self.file.name,
             digest=digest,
             folder=str(self.file.parent),
@@ -91,8 +91,8 @@ class ProgrammeBuilder:
                 raise draft.fail("budget.deadline", say("programme.deadline_start"))
             time_s = (deadline - start).days * DAY_S
             if time_s <= 0:
-                said = say("build.deadline_before", deadline=deadline, start=start)
-                raise draft.fail("budget.deadline", said)
+                why = say("build.deadline_before", deadline=deadline, start=start)
+                raise draft.fail("budget.deadline", why)
         return Budget(time_s, budget_usd(draft, money), given["confidence"], start, deadline)
 
     def _objective(self, draft: Draft, budget: Budget) -> Objective:
@@ -189,8 +189,8 @@ class ProgrammeBuilder:
         """A stage's days lie within the programme's."""
         since, until = _day_of(row["not_before"], budget), _day_of(row["deadline"], budget)
         if until is not None and until <= 0:
-            said = say("programme.not_after_start", day=row["deadline"], start=budget.start)
-            raise draft.fail(f"stages.{i}.deadline", said)
+            why = say("programme.not_after_start", day=row["deadline"], start=budget.start)
+            raise draft.fail(f"stages.{i}.deadline", why)
         if since is not None and budget.time_s is not None and since * DAY_S >= budget.time_s:
             days = {"day": row["not_before"], "days": budget.time_s / DAY_S, "start": budget.start}
             raise draft.fail(f"stages.{i}.not_before", say("programme.not_before_end", **days))
@@ -200,7 +200,7 @@ class ProgrammeBuilder:
         given = row["after"]
         if given is None:
             if i:
-                self.said.append((f"stages.{names[i]}.after", say("defaults.after", stage=names[i - 1])))
+                self.order_defaults.append((f"stages.{names[i]}.after", say("defaults.after", stage=names[i - 1])))
             return (i - 1,) if i else ()
         if given == ["none"]:
             return ()
@@ -231,10 +231,10 @@ class ProgrammeBuilder:
     ) -> None:
         if at in way:
             circle = [*way[way.index(at) :], at]
-            said = names[circle[-1]]
+            why = names[circle[-1]]
             for k in reversed(circle[:-1]):
-                said = say("programme.which_is_after", stage=names[k], rest=said)
-            raise draft.fail(f"stages.{circle[0]}.after", say("programme.circle", circle=said))
+                why = say("programme.which_is_after", stage=names[k], rest=why)
+            raise draft.fail(f"stages.{circle[0]}.after", say("programme.circle", circle=why))
         if at in done:
             return
         for before in after[at]:
@@ -253,8 +253,8 @@ class ProgrammeBuilder:
         path, given = f"stages.{i}.inherits", row["inherits"]
         if given is None:
             if after and _shape(scenarios[after[0]]) == _shape(scenarios[i]):
-                said = say("defaults.inherits", stage=names[after[0]])
-                self.said.append((f"stages.{names[i]}.inherits", said))
+                why = say("defaults.inherits", stage=names[after[0]])
+                self.order_defaults.append((f"stages.{names[i]}.inherits", why))
                 return ("checkpoint",)
             return ()
         kept = tuple(dict.fromkeys(given))

@@ -139,13 +139,13 @@ def unfit_parts(scenario: Scenario, catalog: Catalog) -> tuple[str, ...]:
     """A sentence on each accelerator that `cluster` names and that no plan of this scenario can use."""
     own = scenario.cluster.own
     named = dict.fromkeys(catalog.accelerator_id(name) for name in (*scenario.cluster.gpus, *(o.gpu for o in own)))
-    precision, said = scenario.training.precision, []
+    precision, left_out = scenario.training.precision, []
     for part in map(catalog.accelerator, named):
         if not is_gpu(part):
-            said.append(say("pools.left_out", part=part.id, why=without_framework("it")))
+            left_out.append(say("pools.left_out", part=part.id, why=without_framework("it")))
         elif not supports(part, precision):
-            said.append(say("pools.left_out_precision", part=part.id, precision=precision))
-    return tuple(said)
+            left_out.append(say("pools.left_out_precision", part=part.id, precision=precision))
+    return tuple(left_out)
 
 
 def _frameworks(scenario: Scenario) -> list[str]:

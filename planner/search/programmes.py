@@ -34,7 +34,7 @@ from planner.search.calendar_milp import solve
 from planner.search.candidates import Pick
 from planner.search.optimum import asked_of, provenance_of
 from planner.search.prices import PlanCost, plan_cost
-from planner.search.programme_chances import Draw, Part, Worlds, live
+from planner.search.programme_chances import Draw, Part, Worlds, simulate_parts
 from planner.search.programme_shared import Shared, limits_of, places_worth, shared_of
 from planner.search.search_space import SearchSpace
 from planner.search.simplicity import plain
@@ -190,7 +190,7 @@ def simulate_schedule(study: Study, calendar: Calendar, schedule: Schedule, thro
     """A schedule with what each stage does on its machines, and the worlds drawn from it."""
     picks = _picks(study, calendar, schedule)
     parts = parts_of(study, calendar, schedule, picks)
-    return Found(schedule, tuple(picks), tuple(parts), _live(study, schedule, picks, parts), thrown_out)
+    return Found(schedule, tuple(picks), tuple(parts), draw_worlds(study, schedule, picks, parts), thrown_out)
 
 
 def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds) -> tuple[int, float]:
@@ -302,12 +302,7 @@ def sequence(calendar: Calendar, schedule: Schedule) -> list[set[int]]:
     return out
 
 
-def draw_worlds(study: Study, found: Found, worlds: int, seed: int, draw: Draw | None = None) -> Worlds:
-    """Worlds of a chosen calendar; `draw`: as `live` takes it."""
-    return _live(study, found.schedule, found.picks, found.parts, worlds, seed, draw)
-
-
-def _live(
+def draw_worlds(
     study: Study,
     schedule: Schedule,
     picks: Sequence[Pick],
@@ -316,7 +311,7 @@ def _live(
     seed: int = SEED,
     draw: Draw | None = None,
 ) -> Worlds:
-    """Worlds of these plans."""
+    """Worlds of a calendar's plans; `draw`: as `simulate_parts` takes it."""
     settings, gpus = [], []
     for plans, pick in zip(study.plans, picks, strict=True):
         state = plans.state
@@ -325,7 +320,7 @@ def _live(
     errors = together(settings, gpus, study.calibration)
     bought = {c.reservation for c in chosen(study.calendar, schedule) if c.reservation is not None}
     fixed = sum(study.calendar.reservations[k] for k in bought)
-    return live(parts, errors, worlds, seed, fixed, draw)
+    return simulate_parts(parts, errors, worlds, seed, fixed, draw)
 
 
 # --- what any answer says --------------------------------------------------------------------------------------------
@@ -376,6 +371,6 @@ def quota_words(key: tuple[str | None, str | None, str | None]) -> str:
     return " ".join(named) if named else say("programme_answers.all_offers")
 
 
-def joined(said: Sequence[str]) -> str:
+def joined(texts: Sequence[str]) -> str:
     """Things in a row, one and another."""
-    return functools.reduce(lambda first, then: say("programme_answers.both", first=first, then=then), said)
+    return functools.reduce(lambda first, then: say("programme_answers.both", first=first, then=then), texts)
