@@ -11,7 +11,7 @@ from typing import Any
 
 from planner.money import Money
 from planner.scenario.batch import batch_size, critical_batch, global_batch, int_choice, largest
-from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
+from planner.scenario.currency import Rates, ask_lines, budget_of, money_of_scenario
 from planner.scenario.draft import Draft
 from planner.scenario.fields import with_place
 from planner.spec.adapter import ALL_LINEAR, RANK, Adapter
@@ -52,7 +52,6 @@ _MODEL_FILES = (".json", ".yml", ".yaml")
 _HUB_ID = (
     r"[A-Za-z0-9][\w.-]*/[\w.-]+(?<!\.json)(?<!\.yml)(?<!\.yaml)"  # a maker and a model, as hubs of models have them
 )
-_DAY_S = 86400.0
 #: Keys of training beside `adapter`: values that go together with it, and the code of what is said of others.
 ADAPTER_CONFLICTS = (
     ("precision", ("bf16", "fp16"), "build.quantised"),
@@ -84,7 +83,7 @@ class Builder:
         training = self._training(seq_length, model)
         self._check_size(data, seq_length, training)
         money = money_of_scenario(self.draft, self.rates)
-        budget = self._budget(money)
+        budget = budget_of(self.draft, money, "build.deadline_start")
         storage, egress, terms = (self.values[key] for key in ("storage", "egress", "terms"))
         return Scenario(
             name=name,
@@ -277,18 +276,6 @@ class Builder:
             why = say("build.no_share", batch=row["global_batch"], share=share)
             raise self.draft.fail(f"throughput.{i}.global_batch", why)
         return MeasuredThroughput(**row)
-
-    def _budget(self, money: Money) -> Budget:
-        given = self.values["budget"]
-        start, deadline, time_s = given["start"], given["deadline"], given["time"]
-        if deadline is not None:
-            if start is None:
-                raise self.draft.fail("budget.deadline", say("build.deadline_start"))
-            time_s = (deadline - start).days * _DAY_S
-            if time_s <= 0:
-                why = say("build.deadline_before", deadline=deadline, start=start)
-                raise self.draft.fail("budget.deadline", why)
-        return Budget(time_s, budget_usd(self.draft, money), given["confidence"], start, deadline)
 
     def _objective(self, budget: Budget, money: Money) -> Objective:
         given = self.values["objective"]

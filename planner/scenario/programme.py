@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from planner.money import Money
 from planner.reading.names import did_you_mean
 from planner.reading.tree import Node
 from planner.scenario.build import Builder, Models, Values, quota_of
-from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
+from planner.scenario.currency import Rates, ask_lines, budget_of, money_of_scenario
 from planner.scenario.draft import Draft
 from planner.scenario.fields import Reading, fail
 from planner.scenario.sections import SCENARIO
@@ -57,7 +56,7 @@ class ProgrammeBuilder:
             if values[key] is not None:
                 raise draft.fail(key, say("programme.of_stages", key=key))
         money = money_of_scenario(draft, self.rates)
-        budget = self._budget(draft, money)
+        budget = budget_of(draft, money, "programme.deadline_start")
         name = values["name"] or draft.default("name", self.file.stem)
         quotas = tuple(self._quota(draft, i, row, budget) for i, row in enumerate(values["cluster"]["quotas"] or ()))
         reservations = tuple(
@@ -82,18 +81,6 @@ class ProgrammeBuilder:
             digest=digest,
             folder=str(self.file.parent),
         )
-
-    def _budget(self, draft: Draft, money: Money) -> Budget:
-        given = draft.values["budget"]
-        start, deadline, time_s = given["start"], given["deadline"], given["time"]
-        if deadline is not None:
-            if start is None:
-                raise draft.fail("budget.deadline", say("programme.deadline_start"))
-            time_s = (deadline - start).days * DAY_S
-            if time_s <= 0:
-                why = say("build.deadline_before", deadline=deadline, start=start)
-                raise draft.fail("budget.deadline", why)
-        return Budget(time_s, budget_usd(draft, money), given["confidence"], start, deadline)
 
     def _objective(self, draft: Draft, budget: Budget) -> Objective:
         given = draft.values["objective"]

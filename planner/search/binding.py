@@ -80,7 +80,7 @@ def _batch(space: SearchSpace, plan: Plan) -> list[Binding]:
     loss, total = space.run.loss, space.run.length.total_samples
     if loss is not None:  # repeats of the data counted
         share = int(loss.samples(total, plan.global_batch)) / int(loss.samples(total, low)) - 1.0
-    limit = limit_of(end, low, high)
+    limit = low if end == "min" else high
     where = say(f"binding.batch_{end if plan.global_batch == limit else 'multiple'}")
     batch = {"batch": plan.global_batch, "where": where, "low": low, "high": high}
     active, size = parameter_counts(space.pools[0].setting.model).active, total * space.run.length.seq_length
@@ -91,11 +91,6 @@ def _batch(space: SearchSpace, plan: Plan) -> list[Binding]:
     else:
         text = say("binding.batch", **batch)
     return [Binding(f"training.global_batch.{end}", text, float(plan.global_batch), float(limit), "sequences")]
-
-
-def limit_of(end: str, low: int, high: int) -> int:
-    """The end of a range by its name, min or max."""
-    return low if end == "min" else high
 
 
 def _memory(state: SearchState, best: int, plan: Plan) -> list[Binding]:

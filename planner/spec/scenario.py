@@ -352,7 +352,3 @@ class Scenario:
     def with_time(self, time_s: float | None) -> Scenario:
         """The same scenario with this time budget."""
         return self.with_budget(time_s=time_s)
-
-    def with_cost(self, cost_usd: float | None) -> Scenario:
-        """The same scenario with this cost budget."""
-        return self.with_budget(cost_usd=cost_usd)

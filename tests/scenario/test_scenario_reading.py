@@ -208,7 +208,7 @@ def test_other_budgets_leave_the_rest_as_it_is() -> None:
     scenario = read(EVERYTHING)
     longer = scenario.with_time(99.0)
     assert (longer.budget.time_s, longer.budget.deadline, longer.budget.cost_usd) == (99.0, None, 80_000)
-    assert scenario.with_cost(None).budget.cost_usd is None
+    assert scenario.with_budget(cost_usd=None).budget.cost_usd is None
     assert longer.cluster == scenario.cluster
 
 
