@@ -107,9 +107,9 @@ def _dated(run: Run) -> bool:
 @cache
 def _has_flash_by_default(name: str) -> bool:
     """Whether a framework's releases of today are known to have flash attention: those of the table and their kin."""
-    kin = (n for n, stack in stack_words().items() if stack != "deepspeed")
+    stacks = (n for n, stack in stack_words().items() if stack != "deepspeed")
     listed = (n for row in frameworks().values() for n in (row.name, *row.aliases))
-    return name in listed or any(n in name for n in (*kin, *FUSED_BY_DEFAULT))
+    return name in listed or any(n in name for n in (*stacks, *FUSED_BY_DEFAULT))
 
 
 def _settings(run: Run) -> list[Setting]:

@@ -136,8 +136,8 @@ def draw_time(runs: Completion, z: FloatArray, rng: np.random.Generator) -> Floa
     """Seconds of runs whose step times are z standard deviations from the median, (worlds,); `runs`: one entry."""
     slow = z >= 0
     tilt = np.where(slow, runs.tilts[1][0], runs.tilts[0][0])
-    calm = np.minimum(runs.calm[0] * np.exp(-tilt * z), 1.0) if runs.tilted[0] else np.full(len(z), runs.calm[0])
-    interrupted = rng.random(len(z)) >= calm
+    p_none = np.minimum(runs.p_none[0] * np.exp(-tilt * z), 1.0) if runs.tilted[0] else np.full(len(z), runs.p_none[0])
+    interrupted = rng.random(len(z)) >= p_none
     node = np.searchsorted(np.cumsum(SHARES), rng.random(len(z)), side="right").clip(0, len(SHARES) - 1)
     at = np.where(interrupted, 1 + node, 0)
     below, above = runs.spreads

@@ -177,12 +177,12 @@ def choose_calendar(study: Study, calendar: Calendar | None = None) -> Found | N
         if schedule is None:
             return None
         found = simulate_schedule(study, asked, schedule, len(excluded))
-        late, dear = _broken(study, asked, schedule, found.worlds)
-        if not late and not dear:
+        late_days, over_usd = _broken(study, asked, schedule, found.worlds)
+        if not late_days and not over_usd:
             return found
         excluded.append(schedule.picked)
         if tries + 1 >= TIGHTER:
-            calendar = _tighter(calendar, late, dear)
+            calendar = _tighter(calendar, late_days, over_usd)
     return None
 
 
@@ -196,26 +196,26 @@ def simulate_schedule(study: Study, calendar: Calendar, schedule: Schedule, thro
 def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds) -> tuple[int, float]:
     """By how many days and how much money the true quantiles break the budgets; 0 where they keep them."""
     sure, budget = study.confidence, study.programme.budget
-    late = 0
+    late_days = 0
     if budget.time_s is not None and float(np.mean(worlds.finish_s <= budget.time_s)) < sure:
-        late = math.ceil((float(np.quantile(worlds.finish_s, sure)) - budget.time_s) / DAY_S)
+        late_days = math.ceil((float(np.quantile(worlds.finish_s, sure)) - budget.time_s) / DAY_S)
     for task, (_, closes), ends in zip(calendar.tasks, spans(calendar, schedule), worlds.ends_s, strict=True):
         for day in (task.deadline, closes):  # its own, and that of its machines
             if day is not None and float(np.mean(ends <= day * DAY_S)) < sure:
-                late = max(late, math.ceil((float(np.quantile(ends, sure)) - day * DAY_S) / DAY_S))
-    dear = 0.0
+                late_days = max(late_days, math.ceil((float(np.quantile(ends, sure)) - day * DAY_S) / DAY_S))
+    over_usd = 0.0
     if budget.cost_usd is not None and float(np.mean(worlds.total_usd <= budget.cost_usd)) < sure:
-        dear = max(float(np.quantile(worlds.total_usd, sure)) - budget.cost_usd, 1e-6 * budget.cost_usd)
-    return late, dear
+        over_usd = max(float(np.quantile(worlds.total_usd, sure)) - budget.cost_usd, 1e-6 * budget.cost_usd)
+    return late_days, over_usd
 
 
-def _tighter(calendar: Calendar, late: int, dear: float) -> Calendar:
-    if late:
-        horizon = max(calendar.horizon - late, 0)
-        tasks = tuple(_earlier(task, late) for task in calendar.tasks)
+def _tighter(calendar: Calendar, late_days: int, over_usd: float) -> Calendar:
+    if late_days:
+        horizon = max(calendar.horizon - late_days, 0)
+        tasks = tuple(_earlier(task, late_days) for task in calendar.tasks)
         limits = tuple(limit[:horizon] for limit in calendar.limits)
         calendar = replace(calendar, horizon=horizon, tasks=tasks, limits=limits)
-    return calendar if not dear or calendar.budget is None else replace(calendar, budget=calendar.budget - dear)
+    return calendar if not over_usd or calendar.budget is None else replace(calendar, budget=calendar.budget - over_usd)
 
 
 def _earlier(task: Task, days: int) -> Task:

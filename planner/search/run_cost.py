@@ -38,7 +38,7 @@ class Costs:
     def usd(self, usd_per_hour: FloatArray, time_s: FloatArray, cells: IntArray) -> FloatArray:
         """USD of runs of `time_s` on machines of `usd_per_hour` altogether on these cells; all of one shape."""
         total = usd_per_hour * (self.paid_s(time_s, cells) / HOUR_S)
-        return np.asarray(total + self.beside(time_s), dtype=np.float64)
+        return np.asarray(total + self.other_usd(time_s), dtype=np.float64)
 
     def paid_s(self, time_s: FloatArray, cells: IntArray) -> FloatArray:
         """The time that is paid for runs of `time_s`, (n,) or (n, m), on these cells."""
@@ -49,7 +49,7 @@ class Costs:
                 paid = np.where(at, kind.paid_s(time_s), paid)
         return paid
 
-    def beside(self, time_s: FloatArray) -> FloatArray:
+    def other_usd(self, time_s: FloatArray) -> FloatArray:
         """USD beside the machines': storage while a run of `time_s` lasts, and egress."""
         stored = self.storage_usd_per_s * time_s if self.storage_usd_per_s else np.zeros_like(time_s)
         return np.asarray(stored + self.egress_usd)  # a run that never ends stores nothing where nothing is stored

@@ -111,7 +111,7 @@ def stage_plans(
     for i, (cell, at) in enumerate(zip(cells.tolist(), offers.tolist(), strict=True)):
         offer = state.space.offers[at]
         reserved = offer.instance if offer.pricing == "owned" and offer.instance in shared.reserved else None
-        free = float(state.space.costs.beside(alone[[i]])[0])
+        free = float(state.space.costs.other_usd(alone[[i]])[0])
         for lanes in _lanes(stage, state.space, cell, offer):
             if lanes not in times:
                 times[lanes] = state.time_s(all_of(sure, lanes), seconds, cells)
