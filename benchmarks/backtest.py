@@ -113,8 +113,8 @@ def summary(verdicts: Sequence[Verdict]) -> str:
                 share(f["inside"], len(part)),
                 f"{100 * middle(alone):.0f}",
                 share(held, len(part)),
-                str(sum(v.published > v.said.high for v in part)),
-                str(sum(v.published < v.said.low for v in part)),
+                str(sum(v.published > v.predicted.high for v in part)),
+                str(sum(v.published < v.predicted.low for v in part)),
             ]
         )
     head = ["", "runs", "median error %", "bias %", "in 80 % range", "steps alone: median error %", "in 80 % range"]
@@ -166,7 +166,7 @@ def each(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for name, part in list(kinds(verdicts).items())[:2]:
         for v in part:
-            said = f"{hours(v.said.low)} to {hours(v.said.high)}"
+            said = f"{hours(v.predicted.low)} to {hours(v.predicted.high)}"
             own = hours(v.chosen) if v.chosen else ""
             rows.append(
                 [
@@ -175,7 +175,7 @@ def each(verdicts: Sequence[Verdict]) -> str:
                     INCLUDE[v.include],
                     word(v),
                     hours(v.published),
-                    hours(v.said.middle),
+                    hours(v.predicted.middle),
                     said,
                     f"{100 * v.error:+.0f}",
                     hours(v.steps.middle),
@@ -190,15 +190,15 @@ def word(verdict: Verdict) -> str:
     """How a reader of the prediction would have fared."""
     if verdict.inside:
         return "held"
-    return "**took longer**" if verdict.published > verdict.said.high else "took less"
+    return "**took longer**" if verdict.published > verdict.predicted.high else "took less"
 
 
 def farthest(verdicts: Sequence[Verdict]) -> str:
     """The runs farthest from what was said, and why if it is known."""
-    order = sorted(verdicts, key=lambda v: -abs(math.log(v.said.middle / v.published)))[:FAR]
+    order = sorted(verdicts, key=lambda v: -abs(math.log(v.predicted.middle / v.published)))[:FAR]
     return table(
         ["run", "said / published", "what is known"],
-        [[v.run, f"{v.said.middle / v.published:.2f}", WHY.get(v.run, "Not known.")] for v in order],
+        [[v.run, f"{v.predicted.middle / v.published:.2f}", WHY.get(v.run, "Not known.")] for v in order],
     )
 
 
@@ -214,7 +214,7 @@ def chart(verdicts: Sequence[Verdict]) -> str:
     lines, y = [], TOP
     for name, part in list(kinds(verdicts).items())[:2]:
         lines.append(f'<text x="8" y="{y + 4}" font-weight="bold">{name}</text>')
-        for v in sorted(part, key=lambda v: v.said.middle / v.published):
+        for v in sorted(part, key=lambda v: v.predicted.middle / v.published):
             y += LINE
             lines += _row(v, y)
         y += 2 * LINE
@@ -249,11 +249,11 @@ def _x(ratio: float) -> float:
 
 def _row(v: Verdict, y: int) -> list[str]:
     """Name, bar, mark and the factor of one run."""
-    ratio, colour = v.published / v.said.middle, COLOURS[word(v)]
-    low, high, x = _x(v.said.low / v.said.middle), _x(v.said.high / v.said.middle), _x(ratio)
+    ratio, colour = v.published / v.predicted.middle, COLOURS[word(v)]
+    low, high, x = _x(v.predicted.low / v.predicted.middle), _x(v.predicted.high / v.predicted.middle), _x(ratio)
     if v.inside:
         mark = f'<circle cx="{x}" cy="{y}" r="3.5" fill="{colour}"/>'
-    elif v.published > v.said.high:
+    elif v.published > v.predicted.high:
         mark = f'<path d="M{x} {y - 5}l5 9h-10z" fill="{colour}"/>'
     else:
         mark = f'<path d="M{x} {y + 5}l5 -9h-10z" fill="#fff" stroke="{colour}" stroke-width="1.5"/>'
@@ -267,7 +267,7 @@ def _row(v: Verdict, y: int) -> list[str]:
 def sections(verdicts: Sequence[Verdict], rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """The generated parts of the page, by name."""
     f, beside = figures(verdicts), published(load_risk_facts())
-    longer = [v.run for v in verdicts if v.published > v.said.high]
+    longer = [v.run for v in verdicts if v.published > v.predicted.high]
     left = [row["run"] for row in rows if not is_run(row)]
     return {
         "headline": f"Of {f['runs']} public runs {f['inside']} stayed within the 80 % range. "

@@ -190,8 +190,8 @@ def _node(record: Record, catalog: Catalog) -> Iterator[tuple[str, str]]:
     if network is not None and printed is not None:
         product = int(printed[1]) * int(printed[2] or 1) * int(printed[3])
         if product != network:
-            said = say("checks_hardware.network", network=record.text("network"), product=product, found=network)
-            yield "network_per_node", said
+            message = say("checks_hardware.network", network=record.text("network"), product=product, found=network)
+            yield "network_per_node", message
     domain = record.number("scale_up_domain") or 1
     if domain < 1 or (domain > gpus and domain % max(gpus, 1)):
         yield "scale_up_domain", say("checks_hardware.domain", domain=domain, gpus=gpus)

@@ -5,13 +5,13 @@ They run on tables (pandas), so that a snapshot of half a million rows takes sec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.checks_hardware import Finding
-from planner.catalog.prices import PriceRow
+from planner.catalog.prices import NAMES, PriceRow
 from planner.words import say
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def prices_table(rows: Sequence[PriceRow]) -> pd.DataFrame:
     """Price rows as the table that the checks work on."""
     import pandas as pd
 
-    names = {"low": "usd_per_machine_hour_low", "high": "usd_per_machine_hour_high"}
-    table = pd.DataFrame(list(rows), columns=list(PriceRow._fields)).rename(columns=names)
+    table = pd.DataFrame(list(rows), columns=list(PriceRow._fields)).rename(columns=NAMES)
     return table.assign(flags=[";".join(row.flags) for row in rows])
 
 
@@ -121,7 +120,7 @@ def _findings(check: str, rows: pd.DataFrame, message: Sequence[str] | str, acti
     return PriceFindings(tuple(rows.index), check, text, action)
 
 
-def _said(code: str, **columns: pd.Series[Any]) -> list[str]:
+def _messages(code: str, **columns: pd.Series[Any]) -> list[str]:
     """The sentence of a code for each row, its values in columns."""
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [say(code, **dict(zip(columns, row, strict=True))) for row in rows]
@@ -130,7 +129,7 @@ def _said(code: str, **columns: pd.Series[Any]) -> list[str]:
 def _accelerator_known(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
     """A name that is not an accelerator's here: A10 is not A10G, and guessing is how 125 TFLOP/s became 70."""
     rows = table[~table["gpu"].isin(list(catalog.accelerators))]
-    return _findings("accelerator_known", rows, _said("checks_prices.accelerator", gpu=rows["gpu"]), REJECTS)
+    return _findings("accelerator_known", rows, _messages("checks_prices.accelerator", gpu=rows["gpu"]), REJECTS)
 
 
 def _no_price(table: pd.DataFrame) -> PriceFindings:
@@ -144,18 +143,14 @@ def _above_ceiling(table: pd.DataFrame) -> PriceFindings:
     per_gpu = _per_gpu(table)
     typical = per_gpu.groupby([table["gpu"], table["pricing"]]).transform("median")
     high = per_gpu > CEILING * typical
-    said = _said("checks_prices.ceiling", usd=per_gpu[high], usual=typical[high])
-    return _findings("price_ceiling", table[high], said, REJECTS)
-
-
-def _node_facts(catalog: Catalog) -> Mapping[tuple[str, str], tuple[str, int]]:
-    nodes = (catalog.nodes[name] for name in catalog.nodes)
-    return {(node.cloud, node.instance): (node.gpu, node.gpus_per_node) for node in nodes}
+    messages = _messages("checks_prices.ceiling", usd=per_gpu[high], usual=typical[high])
+    return _findings("price_ceiling", table[high], messages, REJECTS)
 
 
 def _against_nodes(table: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     """The rows whose cloud and instance a node file describes, with that node's accelerator and count."""
-    facts = _node_facts(catalog)
+    nodes = (catalog.nodes[name] for name in catalog.nodes)
+    facts = {(node.cloud, node.instance): (node.gpu, node.gpus_per_node) for node in nodes}
     rows = table[table["instance"].isin({instance for _, instance in facts})]
     found = [facts.get(pair, ("", 0)) for pair in zip(rows["cloud"].tolist(), rows["instance"].tolist(), strict=True)]
     rows = rows.assign(node_gpu=[gpu for gpu, _ in found], node_gpus=[count for _, count in found])
@@ -166,15 +161,15 @@ def _gpu_count(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
     """GPUs of the row against the node's file: one feed lists ND96isr_H100_v5 with 12."""
     rows = _against_nodes(table, catalog)
     rows = rows[rows["gpus"] != rows["node_gpus"]]
-    said = _said("checks_prices.gpus", gpus=rows["gpus"], machine=rows["node_gpus"])
-    return _findings("gpu_count", rows, said, REJECTS)
+    messages = _messages("checks_prices.gpus", gpus=rows["gpus"], machine=rows["node_gpus"])
+    return _findings("gpu_count", rows, messages, REJECTS)
 
 
 def _right_variant(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
     rows = _against_nodes(table, catalog)
     rows = rows[rows["gpu"] != rows["node_gpu"]]
-    said = _said("checks_prices.variant", gpu=rows["gpu"], machine=rows["node_gpu"])
-    return _findings("right_variant", rows, said, REJECTS)
+    messages = _messages("checks_prices.variant", gpu=rows["gpu"], machine=rows["node_gpu"])
+    return _findings("right_variant", rows, messages, REJECTS)
 
 
 def _unit_of_count(table: pd.DataFrame) -> PriceFindings:
@@ -188,8 +183,8 @@ def _unit_of_count(table: pd.DataFrame) -> PriceFindings:
     per_chip = name[0].str.lower().isin(["2", "3", "4", "5p"]).map({True: 2, False: 1})
     chips = (name[1].astype(int) // per_chip).clip(lower=1)
     wrong = rows["gpus"] != chips
-    said = _said("checks_prices.chips", counted=rows["gpus"][wrong], chips=chips[wrong])
-    return _findings("unit_of_count", rows[wrong], said, REJECTS)
+    messages = _messages("checks_prices.chips", counted=rows["gpus"][wrong], chips=chips[wrong])
+    return _findings("unit_of_count", rows[wrong], messages, REJECTS)
 
 
 def _spot_with_on_demand(table: pd.DataFrame) -> pd.DataFrame:
@@ -209,9 +204,9 @@ def _spot_above_on_demand(table: pd.DataFrame) -> PriceFindings:
 
     rows = _spot_with_on_demand(table)
     rows = rows[rows["usd_per_machine_hour_low"] > rows["full"] * (1 + _SAME)]
-    said = _said("checks_prices.spot_above", spot=rows["usd_per_machine_hour_low"], full=rows["full"])
-    message = pd.Series(said, index=rows.index, dtype=object)
-    by_machine = pd.Series(said, index=rows["machine"], dtype=object).groupby(level=0).first()
+    messages = _messages("checks_prices.spot_above", spot=rows["usd_per_machine_hour_low"], full=rows["full"])
+    message = pd.Series(messages, index=rows.index, dtype=object)
+    by_machine = pd.Series(messages, index=rows["machine"], dtype=object).groupby(level=0).first()
     listed = table[(table["pricing"] == "on_demand") & table["machine"].isin(by_machine.index)]
     both = pd.concat([message, listed["machine"].map(by_machine)])
     return PriceFindings(tuple(both.index), "spot_above_on_demand", tuple(both), REJECTS)
@@ -247,8 +242,8 @@ def _spread_over_regions(table: pd.DataFrame) -> PriceFindings:
     per_gpu = _per_gpu(rows)
     usual = per_gpu.groupby([rows["cloud"], rows["gpu"]]).transform("quantile", 0.75)
     low = per_gpu < REGION_SPREAD * usual
-    said = _said("checks_prices.regions", usd=per_gpu[low], usual=usual[low])
-    return _findings("spread_over_regions", rows[low], said, SUSPECT)
+    messages = _messages("checks_prices.regions", usd=per_gpu[low], usual=usual[low])
+    return _findings("spread_over_regions", rows[low], messages, SUSPECT)
 
 
 def _below_floor(table: pd.DataFrame, known: pd.DataFrame, catalog: Catalog) -> PriceFindings:
@@ -274,8 +269,8 @@ def _below_floor(table: pd.DataFrame, known: pd.DataFrame, catalog: Catalog) -> 
     floor = floor.where(rows["pricing"] != "spot", lowest * SPOT_FLOOR)
     per_gpu = _per_gpu(rows)
     low = (per_gpu > 0) & (per_gpu < floor)
-    said = _said("checks_prices.floor", usd=per_gpu[low], floor=floor[low])
-    return _findings("price_floor", rows[low], said, SUSPECT)
+    messages = _messages("checks_prices.floor", usd=per_gpu[low], floor=floor[low])
+    return _findings("price_floor", rows[low], messages, SUSPECT)
 
 
 def _two_sources(table: pd.DataFrame, known: pd.DataFrame) -> list[PriceFindings]:
@@ -297,6 +292,6 @@ def _two_sources(table: pd.DataFrame, known: pd.DataFrame) -> list[PriceFindings
     both = both[(both["ratio"] > 1 + TWO_SOURCES) | (both["ratio"] < 1 / (1 + TWO_SOURCES))]
     far = (both["ratio"] > 2) | (both["ratio"] < 0.5)
     return [
-        _findings("two_sources", some, _said("checks_prices.two_sources", times=some["ratio"]), action)
+        _findings("two_sources", some, _messages("checks_prices.two_sources", times=some["ratio"]), action)
         for some, action in ((both[far], SUSPECT), (both[~far], DIFFERS))
     ]

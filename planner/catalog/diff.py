@@ -83,8 +83,8 @@ def moved(before: Iterable[PriceRow], rows: pd.DataFrame) -> list[PriceChange]:
     """What imported rows change of the prices that were known: those that differ, and new offers; none is gone."""
     old, changes = _current(before), []
     names = ["cloud", "instance", "region", "pricing", "gpu", "gpus", "usd_per_machine_hour_low"]
-    beside = zip(*(rows[name].tolist() for name in ("usd_per_machine_hour_high", "as_of", "flags")), strict=True)
-    for values, (high, day, flags) in zip(rows[names].itertuples(index=False, name=None), beside, strict=True):
+    others = zip(*(rows[name].tolist() for name in ("usd_per_machine_hour_high", "as_of", "flags")), strict=True)
+    for values, (high, day, flags) in zip(rows[names].itertuples(index=False, name=None), others, strict=True):
         if {"superseded", "suspect"} & set(str(flags).split(";")):
             continue
         cloud, instance, region, pricing, gpu, gpus, low = values

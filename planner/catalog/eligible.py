@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.fabrics import fabric_of
@@ -17,7 +17,7 @@ from planner.catalog.own_prices import as_quoted, commits, matches, on_demand_pr
 from planner.catalog.ownership import reserved_discount
 from planner.catalog.prices import PriceRow, said_date, undated
 from planner.catalog.quotas import left_out_by_quotas, most_nodes, outside_quotas, quota_remarks
-from planner.spec.hardware import Hardware, Offer, joined_in
+from planner.spec.hardware import Hardware, Offer, OfferTerms, joined_in
 from planner.spec.scenario import Cluster
 from planner.units import PlannerError
 from planner.words import say
@@ -184,10 +184,10 @@ def _offer(
     list_price: PriceRow | None,
     catalog: Catalog,
     cluster: Cluster,
-    terms: Mapping[str, float] | None = None,
+    quoted: OfferTerms | None = None,
 ) -> Offer | str:
-    """The offer of a row, or why there is none; `terms`: of a quote."""
-    if terms and terms.get("then", 1.0) < 1.0:
+    """The offer of a row, or why there is none; `quoted`: the terms of a quote."""
+    if quoted is not None and 0.0 < quoted.then < 1.0:
         return say("left_out.quote_too_dear")
     if catalog.accelerators[row.gpu].recalled:
         return say("left_out.recalled")
@@ -197,6 +197,7 @@ def _offer(
     hardware, flags = _hardware(row, catalog, cluster)
     max_nodes, basis = _max_nodes(row, hardware, cluster)
     per_gpu = tuple(price / row.gpus for price in span)
+    term_s = 3600 * (row.term_hours or _YEARS.get(row.pricing, 0.0))
     return Offer(
         cloud=row.cloud,
         instance=row.instance,
@@ -215,7 +216,11 @@ def _offer(
         flags=row.flags + flags,
         max_nodes=max_nodes,
         max_nodes_basis=basis,
-        extras=terms_of(row, hardware.gpus_per_node) | dict(terms or {}),
+        terms=replace(
+            quoted or OfferTerms(term_s, term_s),
+            billing_step_s=row.billing_step_s,
+            minimum_nodes=-(-(row.minimum_gpus or 1) // hardware.gpus_per_node),
+        ),
     )
 
 
@@ -274,20 +279,6 @@ def _max_nodes(row: PriceRow, hardware: Hardware, cluster: Cluster) -> tuple[int
     if MOMENTARY & set(row.flags):
         return 1, say("offers.momentary")
     return None, say("offers.assumption")
-
-
-def terms_of(row: PriceRow, gpus_per_node: int) -> dict[str, float]:
-    """The terms of a row by name, times in seconds; what the source does not state is not there."""
-    terms: dict[str, float] = {}
-    hours = row.term_hours or _YEARS.get(row.pricing)
-    if hours is not None:
-        terms["minimum_time_s"] = terms["block_s"] = hours * 3600
-    if row.billing_step_s is not None:
-        terms["billing_step_s"] = row.billing_step_s
-    if row.minimum_gpus is not None:
-        terms["minimum_gpus"] = row.minimum_gpus
-        terms["minimum_nodes"] = -(-row.minimum_gpus // gpus_per_node)
-    return terms
 
 
 def _unsold(cluster: Cluster, offers: Mapping[str, Offer]) -> list[str]:

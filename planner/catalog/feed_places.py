@@ -74,10 +74,10 @@ def price_rows(
     for key, found in by_key.items():
         prices = sorted({round(one.usd, 6) for one, _ in found})
         if len(prices) > 1:
-            said = f"{prices[0]:g}"
+            amounts = f"{prices[0]:g}"
             for usd in prices[1:4]:
-                said = say("feeds.and", some=said, usd=usd)
-            why = say("feeds.ambiguous", usd=said, offer="/".join(key))
+                amounts = say("feeds.and", some=amounts, usd=usd)
+            why = say("feeds.ambiguous", usd=amounts, offer="/".join(key))
             ambiguous += [(one, why) for one, _ in found]
             continue
         rows.append(_row(*found[0], day, source, file))

@@ -25,15 +25,15 @@ def prices_on(rows: Iterable[PriceRow], day: date) -> list[PriceRow]:
     listed = list(rows)
     present = {row.key: row for row in listed if in_use(row)}
     late = {key for key, row in present.items() if _younger(row, day)}
-    stood: dict[tuple[str, str, str, str], PriceRow] = {}
+    current: dict[tuple[str, str, str, str], PriceRow] = {}
     for row in listed:
         since = seen_from(row)
         if row.key not in late or _never(row) or since is None or since > day:
             continue
-        held = stood.get(row.key)
+        held = current.get(row.key)
         if held is None or (seen_from(held) or date.min) <= since:
-            stood[row.key] = row
-    return [_turned(row, stood[row.key]) if row.key in stood else row for row in listed]
+            current[row.key] = row
+    return [_turned(row, current[row.key]) if row.key in current else row for row in listed]
 
 
 def younger(rows: Iterable[PriceRow], day: date) -> int:
@@ -69,7 +69,7 @@ def _younger(row: PriceRow, day: date) -> bool:
     return since is not None and since > day
 
 
-def _turned(row: PriceRow, stood: PriceRow) -> PriceRow:
-    if row is stood:
+def _turned(row: PriceRow, current: PriceRow) -> PriceRow:
+    if row is current:
         return row._replace(flags=tuple(flag for flag in row.flags if flag != "superseded"))
     return row._replace(flags=(*row.flags, "superseded")) if in_use(row) else row

@@ -69,8 +69,8 @@ def checked(reading: Reading, catalog: Catalog) -> Import:
 
     table = reading.rows.reset_index(drop=True)
     again = table.duplicated(_KEY)
-    said = (say("importing.again"),) * int(again.sum())
-    twice = PriceFindings(tuple(table.index[again]), "priced_once", said, REJECTS)
+    messages = (say("importing.again"),) * int(again.sum())
+    twice = PriceFindings(tuple(table.index[again]), "priced_once", messages, REJECTS)
     reference = prices_table(catalog.prices)
     own = _quoted(table, catalog)
     rejected: set[int] = set()
@@ -110,8 +110,8 @@ def _quoted(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
         for index, key, quality in zip(table.index, keys, table["quality"].tolist(), strict=True)
         if quality != "user" and key in quotes
     }
-    said = tuple(say("importing.own_quote", day=day) for day in found.values())
-    return PriceFindings(tuple(found), "own_quote", said, REJECTS)
+    messages = tuple(say("importing.own_quote", day=day) for day in found.values())
+    return PriceFindings(tuple(found), "own_quote", messages, REJECTS)
 
 
 def _older(table: pd.DataFrame, catalog: Catalog) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -127,8 +127,8 @@ def _older(table: pd.DataFrame, catalog: Catalog) -> tuple[pd.DataFrame, pd.Data
         for flag, is_late in zip(table["flags"].tolist(), late, strict=True)
     ]
     indices = tuple(index for index, is_late in zip(table.index, late, strict=True) if is_late)
-    said = (say("importing.older"),) * len(indices)
-    return table.assign(flags=flags), _report(table, PriceFindings(indices, "older", said, "kept as history"))
+    messages = (say("importing.older"),) * len(indices)
+    return table.assign(flags=flags), _report(table, PriceFindings(indices, "older", messages, "kept as history"))
 
 
 def _of_users(found: PriceFindings, users: frozenset[int]) -> Iterator[PriceFindings]:
@@ -169,8 +169,8 @@ def without_twice(outcome: Import, folder: Path, snapshot: str, name: str) -> Im
     keys = zip(*(rows[column].tolist() for column in (*_KEY, "as_of_latest")), strict=True)
     found = pd.Series([stands.get(key, "") for key in keys], rows.index, dtype=object).where(~late, "")
     twice = found != ""
-    said = tuple(say("importing.priced", file=file) for file in found[twice])
-    report = _report(rows, PriceFindings(tuple(rows.index[twice]), "priced_once", said, REJECTS))
+    messages = tuple(say("importing.priced", file=file) for file in found[twice])
+    report = _report(rows, PriceFindings(tuple(rows.index[twice]), "priced_once", messages, REJECTS))
     return replace(outcome, rows=rows[~twice], report=pd.concat([outcome.report, report], ignore_index=True))
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from planner.catalog.catalog import Catalog
 from planner.catalog.energy import country_code
 from planner.catalog.ownership import OwnedCost, owned_usd_per_gpu_hour
-from planner.spec.hardware import Hardware, Offer, Site, joined_in
+from planner.spec.hardware import Hardware, Offer, OfferTerms, Site, joined_in
 from planner.spec.scenario import Cluster
 from planner.units import PlannerError
 from planner.words import say
@@ -40,18 +40,15 @@ def owned_offers(
         joined = hardware.network_gbit_per_s is not None
         site = _checked(catalog, own.site, f"cluster.own[{number}].site")
         price = own.usd_per_gpu_hour
-        extras: dict[str, float] = {}
         source: str = say("offers.scenario")
         if price is None:
             try:
                 owned = owned_usd_per_gpu_hour(catalog, own, f"cluster.own[{number}]")
-                price, extras, source = owned.usd_per_gpu_hour, dict(owned.parts), _assumed(owned)
+                price, source = owned.usd_per_gpu_hour, _assumed(owned)
             except PlannerError:
                 if priced:
                     raise
                 price, source = 0.0, say("offers.no_price")
-        if own.waiting_s:
-            extras["waiting_s"] = own.waiting_s
         offers.append(
             Offer(
                 cloud="own",
@@ -71,7 +68,7 @@ def owned_offers(
                 flags=() if own.usd_per_gpu_hour is not None else ("cost_of_ownership",),
                 max_nodes=own.nodes if joined else min(own.nodes, 1),
                 max_nodes_basis=say("offers.own_machines" if joined else "offers.unknown_fabric"),
-                extras=extras,
+                terms=OfferTerms(waiting_s=own.waiting_s),
                 site=site,
             )
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from planner.catalog.prices import PriceRow
+from planner.spec.hardware import OfferTerms
 from planner.spec.scenario import QuotedPrice
 from planner.units import PlannerError
 from planner.words import say
@@ -67,8 +68,8 @@ def matches(quote: QuotedPrice, row: PriceRow) -> bool:
     )
 
 
-def terms_of_quote(quote: QuotedPrice, row: PriceRow, on_demand: float | None) -> dict[str, float]:
-    """What a quote says of how it is paid, as an offer's `extras`.
+def terms_of_quote(quote: QuotedPrice, row: PriceRow, on_demand: float | None) -> OfferTerms:
+    """What a quote says of how it is paid.
 
     Parameters
     ----------
@@ -80,21 +81,15 @@ def terms_of_quote(quote: QuotedPrice, row: PriceRow, on_demand: float | None) -
     PlannerError
         If time beyond the term is to be paid on demand and no such price is known.
     """
-    terms: dict[str, float] = {}
-    if quote.waiting_s:
-        terms["waiting_s"] = quote.waiting_s
     if quote.term_s is None:
-        return terms
-    terms["minimum_time_s"] = quote.term_s
-    terms["block_s"] = quote.increment_s or quote.term_s
-    if quote.upfront:
-        terms["upfront"] = quote.upfront
+        return OfferTerms(waiting_s=quote.waiting_s)
+    then = 0.0
     if quote.then_on_demand:
         if on_demand is None:
             offer = {"cloud": row.cloud, "instance": row.instance, "gpu": row.gpu}
             raise PlannerError(say("offers.no_price_beyond_term", **offer))
-        terms["then"] = on_demand / ((row.low + row.high) / 2)
-    return terms
+        then = on_demand / ((row.low + row.high) / 2)
+    return OfferTerms(quote.term_s, quote.increment_s or quote.term_s, quote.upfront or 0.0, then, quote.waiting_s)
 
 
 def on_demand_price(

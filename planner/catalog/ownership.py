@@ -189,10 +189,10 @@ def _residual(catalog: Catalog, years: Range) -> tuple[Range, str]:
     low, middle, high = (_resale(catalog, 12 * each) for each in (years.low, years.middle, years.high))
     # A short write-off with a low resale is dear, a long one with a high resale cheap: those are the ends.
     ends = {"low": 12 * years.low, "high": 12 * years.high}
-    said = say("ownership.resale_ends", months=12 * years.middle, **ends)
+    text = say("ownership.resale_ends", months=12 * years.middle, **ends)
     if years.low == years.high:
-        said = say("ownership.resale", months=12 * years.middle)
-    return Range(low.low, middle.middle, high.high), said
+        text = say("ownership.resale", months=12 * years.middle)
+    return Range(low.low, middle.middle, high.high), text
 
 
 def _resale(catalog: Catalog, months: float) -> Range:

@@ -20,5 +20,5 @@ def fits(pattern: str, text: str, table: str) -> bool:
     try:
         return re.search(pattern, text) is not None
     except re.error as error:
-        said = say("patterns.no_pattern", table=table, pattern=one_line(pattern, 60), error=str(error))
-        raise PlannerError(said) from None
+        message = say("patterns.no_pattern", table=table, pattern=one_line(pattern, 60), error=str(error))
+        raise PlannerError(message) from None

@@ -5,7 +5,7 @@ The price stands for the machine as the row counts it (`gpus` of them), so that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -15,29 +15,6 @@ from planner.reading import fault, read_csv
 from planner.units import PlannerError
 from planner.words import say, say_from
 
-COLUMNS = (
-    "cloud",
-    "instance",
-    "node",
-    "region",
-    "gpu",
-    "gpus",
-    "pricing",
-    "usd_per_machine_hour_low",
-    "usd_per_machine_hour_high",
-    "currency",
-    "term_hours",
-    "billing_step_s",
-    "minimum_gpus",
-    "as_of",
-    "as_of_earliest",
-    "as_of_latest",
-    "date_kind",
-    "source",
-    "quality",
-    "flags",
-    "note",
-)
 REQUIRED = frozenset({"cloud", "instance", "gpu", "gpus", "pricing", "usd_per_machine_hour_low"})
 PRICINGS = ("on_demand", "spot", "reserved_1y", "reserved_3y")
 QUALITIES = ("A", "B", "C", "X", "user")
@@ -99,6 +76,11 @@ class PriceRow(NamedTuple):
     @property
     def key(self) -> tuple[str, str, str, str]:
         return (self.cloud, self.instance, self.region, self.pricing)
+
+
+NAMES = {"low": "usd_per_machine_hour_low", "high": "usd_per_machine_hour_high"}  # as a snapshot's columns
+COLUMNS = tuple(NAMES.get(field, field) for field in PriceRow._fields if field != "layer")
+_TEXTS = ("cloud", "instance", "node", "gpu", "pricing", "as_of", "source", "note")
 
 
 def undated(row: PriceRow) -> bool:
@@ -164,53 +146,52 @@ def read_prices(path: Path, layer: str = "") -> list[PriceRow]:
         On a missing or unknown column, or a cell that is not what its column holds, with the line.
     """
     table = read_csv(path, sorted(REQUIRED), COLUMNS)
-    place = [table.header.index(name) if name in table.header else -1 for name in COLUMNS]
     rows = []
     for cells, line in zip(table.cells, table.lines, strict=True):
         try:
-            rows.append(_row([cells[i] if i >= 0 else "" for i in place], layer))
+            rows.append(_row(dict.fromkeys(COLUMNS, "") | dict(zip(table.header, cells, strict=True)), layer))
         except ValueError as error:
             raise fault(path, error.args[0], line) from None
     return rows
 
 
-def _row(cell: list[str], layer: str) -> PriceRow:
-    low = _number(cell[7], "usd_per_machine_hour_low")
-    high = _number(cell[8], "usd_per_machine_hour_high") if cell[8] else low
+def _row(cell: Mapping[str, str], layer: str) -> PriceRow:
+    def number(column: str) -> float | None:
+        return _number(cell[column], column) if cell[column] else None
+
+    def word(column: str, allowed: Sequence[str]) -> str:
+        _member(found := cell[column] or "user", allowed, column)
+        return found
+
+    low = _number(cell[NAMES["low"]], NAMES["low"])
+    high = low if (most := number(NAMES["high"])) is None else most
     if high < low:
-        raise ValueError(say("prices.high_below_low", high=cell[8], low=cell[7]))
-    gpus = int(_number(cell[5], "gpus"))
+        raise ValueError(say("prices.high_below_low", high=cell[NAMES["high"]], low=cell[NAMES["low"]]))
+    gpus = int(_number(cell["gpus"], "gpus"))
     if gpus < 1:
-        raise ValueError(say("prices.gpus", found=cell[5]))
-    flags = tuple(cell[19].split(";")) if cell[19] else ()
-    _member(cell[6], PRICINGS, "pricing")
-    _member(cell[18] or "user", QUALITIES, "quality")
-    _member(cell[16] or "user", DATE_KINDS, "date_kind")
+        raise ValueError(say("prices.gpus", found=cell["gpus"]))
+    flags = tuple(cell["flags"].split(";")) if cell["flags"] else ()
+    _member(cell["pricing"], PRICINGS, "pricing")
+    quality, date_kind = word("quality", QUALITIES), word("date_kind", DATE_KINDS)
     for flag in flags:
         _member(flag, FLAGS, "flags")
+    minimum = number("minimum_gpus")
     return PriceRow(
-        cell[0],
-        cell[1],
-        cell[2],
-        cell[3] or "all",
-        cell[4],
-        gpus,
-        cell[6],
-        low,
-        high,
-        cell[9] or "USD",
-        _number(cell[10], "term_hours") if cell[10] else None,
-        _number(cell[11], "billing_step_s") if cell[11] else None,
-        int(_number(cell[12], "minimum_gpus")) if cell[12] else None,
-        cell[13],
-        _date(cell[14], "as_of_earliest"),
-        _date(cell[15], "as_of_latest"),
-        cell[16] or "user",
-        cell[17],
-        cell[18] or "user",
-        flags,
-        cell[20],
-        layer,
+        **{name: cell[name] for name in _TEXTS},
+        region=cell["region"] or "all",
+        gpus=gpus,
+        low=low,
+        high=high,
+        currency=cell["currency"] or "USD",
+        term_hours=number("term_hours"),
+        billing_step_s=number("billing_step_s"),
+        minimum_gpus=None if minimum is None else int(minimum),
+        as_of_earliest=_date(cell["as_of_earliest"], "as_of_earliest"),
+        as_of_latest=_date(cell["as_of_latest"], "as_of_latest"),
+        date_kind=date_kind,
+        quality=quality,
+        flags=flags,
+        layer=layer,
     )
 
 

@@ -45,13 +45,13 @@ def quota_remarks(rows: Iterable[PriceRow]) -> tuple[str, ...]:
     left_out: dict[str, dict[tuple[str, str], None]] = {}
     for row in rows:
         left_out.setdefault(row.cloud, {})[row.gpu, row.region] = None
-    said = []
+    remarks = []
     for cloud, parts in sorted(left_out.items()):
         gpus = sorted({gpu for gpu, _ in parts})
         first = min(parts)
         where = {"cloud": cloud, "gpus": _listed(gpus), "gpu": first[0], "region": first[1]}
-        said.append(say("fences.left_out", **where))
-    return tuple(said)
+        remarks.append(say("fences.left_out", **where))
+    return tuple(remarks)
 
 
 def _listed(names: Sequence[str]) -> Sentence:

@@ -79,8 +79,8 @@ def _complaints(table: pd.DataFrame, gpus: pd.Series[float], price: str, written
 
     complaints = pd.Series(None, index=table.index, dtype=object)
 
-    def complain(where: pd.Series[bool], said: Sentence) -> None:
-        complaints[where & complaints.isna()] = said
+    def complain(where: pd.Series[bool], message: Sentence) -> None:
+        complaints[where & complaints.isna()] = message
 
     for name in ("cloud", "instance"):
         complain(table[name].str.strip() == "", say("quotes.empty", column=name))
@@ -107,5 +107,5 @@ def _rejected(rows: pd.DataFrame, complaints: pd.Series[str]) -> pd.DataFrame:
     import pandas as pd
 
     named = pd.DataFrame(rows[["file", "line", "cloud", "instance", "region", "pricing"]])
-    checks = ["currency" if said.code == "quotes.currency" else "form" for said in complaints]
+    checks = ["currency" if message.code == "quotes.currency" else "form" for message in complaints]
     return named.assign(what=REJECTS, check=checks, reason=complaints)[list(REPORT_COLUMNS)]

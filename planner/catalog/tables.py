@@ -62,19 +62,19 @@ def _check(table: CsvTable, form: CsvTable) -> None:
 
 
 def _check_cell(path: Path, line: int, name: str, cell: str) -> None:
-    said = {"column": name, "found": one_line(repr(cell), 60)}
+    values = {"column": name, "found": one_line(repr(cell), 60)}
     if name == "instance_pattern":
         try:
             re.compile(cell)
         except re.error as error:
-            raise fault(path, say("catalog_tables.pattern", error=str(error), **said), line) from None
+            raise fault(path, say("catalog_tables.pattern", error=str(error), **values), line) from None
         return
     number = _number(cell)
     if number is None:
-        raise fault(path, say("catalog_tables.number", **said), line)
+        raise fault(path, say("catalog_tables.number", **values), line)
     if name in _ABOVE_ZERO and (number <= 0 or (name in _COUNTS and not cell.isdecimal())):
         whole = name in _COUNTS
-        raise fault(path, say("catalog_tables.whole_above_0" if whole else "catalog_tables.above_0", **said), line)
+        raise fault(path, say("catalog_tables.whole_above_0" if whole else "catalog_tables.above_0", **values), line)
 
 
 def _number(cell: str) -> float | None:

@@ -15,7 +15,6 @@ from planner.performance.machine import MachineNumbers, machine_numbers
 from planner.performance.memory_states import halves_gradients
 from planner.performance.rates import RateRule, Rates, resolve
 from planner.performance.residual import Levels, Place, ResidualField
-from planner.performance.shapes import ModelNumbers, model_numbers
 from planner.performance.stacks import context_of, place_of
 from planner.reading import fault, read_json
 from planner.units import PlannerError
@@ -50,9 +49,6 @@ class Calibration:
     def stacks(self) -> frozenset[str]:
         """Software stacks that were measured."""
         return frozenset(p.stack for p in self.field.places)
-
-    def model_numbers(self, setting: Setting) -> ModelNumbers:
-        return model_numbers(setting.model)
 
     def machine_numbers(self, setting: Setting) -> MachineNumbers:
         return machine_numbers(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from planner.catalog.fabrics import BETWEEN, fabric_of
 from planner.performance.columns import ALIASES, is_read, quoted
+from planner.reading import wrong_at
 from planner.units import PlannerError
 from planner.words import Sentence, say
 
@@ -67,7 +68,7 @@ class Cells:
 
     def refused(self, what: Sentence) -> PlannerError:
         """The error of this row: its place, and what is wrong."""
-        return row_fault(self.place, what)
+        return wrong_at(self.place, what)
 
     def text(self, key: str) -> str:
         """The cell of a column, or of another name of it; "" where that is empty or says that it is not stated.
@@ -209,11 +210,6 @@ class Cells:
         if meaning is None:
             raise self.refused(say("cells.not_understood", column=key, found=quoted(text), known=known))
         return meaning
-
-
-def row_fault(place: str, what: Sentence) -> PlannerError:
-    """The error of a row of runs: its place, and what is wrong."""
-    return PlannerError(say("reading.at", file=place, what=what))
 
 
 def unplaced(why: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from planner.units import PlannerError
+from planner.reading import wrong_at
 from planner.words import phrase, say
 
 
@@ -121,11 +121,11 @@ def unread(header: Sequence[str], place: str) -> tuple[str, ...]:
     named = [name for name in header if name.strip() and name != TOO_MANY]
     twice = next((name for i, name in enumerate(named) if name in named[:i]), None)
     if twice is not None:
-        raise PlannerError(say("columns.twice", place=place, column=quoted(twice)))
+        raise wrong_at(place, say("columns.twice", column=quoted(twice)))
     unknown = [name for name in named if name not in _UNDERSTOOD]
     for name in unknown:
         if meant := near(name):
-            raise PlannerError(say("columns.unknown", place=place, column=quoted(name), meant=phrase("columns", meant)))
+            raise wrong_at(place, say("columns.unknown", column=quoted(name), meant=phrase("columns", meant)))
     return tuple(unknown)
 
 

@@ -188,8 +188,8 @@ def stated_conditions(cell: Cells) -> Conditions:
     modules = tuple(cell.text("recompute_modules").lower().replace(",", " ").split())
     for word in modules:
         if word not in MODULES:
-            said = say("cells.none_of", column="recompute_modules", found=quoted(word), known=list(MODULES))
-            raise cell.refused(said)
+            why = say("cells.none_of", column="recompute_modules", found=quoted(word), known=list(MODULES))
+            raise cell.refused(why)
     share, flash = cell.number("recompute_share", 1.0), cell.text("flash_attention").lower()
     kind, tuning = _one_of(cell, "kind", KINDS), _one_of(cell, "tuning", TUNINGS)
     return Conditions(

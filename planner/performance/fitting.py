@@ -27,7 +27,7 @@ from planner.performance.memory_states import halves_gradients
 from planner.performance.rates import Design, Rates, design
 from planner.performance.residual import Levels, Place, ResidualField, covariance
 from planner.performance.rows import Run, layouts_as_run
-from planner.performance.shapes import ModelNumbers, stacked
+from planner.performance.shapes import ModelNumbers, model_numbers, stacked
 from planner.performance.stacks import context_of, kind_of, place_of
 from planner.performance.steptime import step_of
 from planner.spec.model import ModelSpec
@@ -64,7 +64,7 @@ def batch_of(runs: Sequence[Run], calibration: Calibration) -> Batch:
     for r in runs:
         s = r.setting
         if s.model not in models:
-            models[s.model] = calibration.model_numbers(s)
+            models[s.model] = model_numbers(s.model)
         key = (s.accelerator.id, s.hardware, s.precision, halves_gradients(s), s.conditions.power_limit_w)
         if key not in machines:
             machines[key] = calibration.machine_numbers(s)

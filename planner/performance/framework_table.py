@@ -167,8 +167,8 @@ class Framework:
         try:
             return table[precision]
         except KeyError:
-            said = say("frameworks.precision", title=self.title, precision=precision, able=list(self.precisions))
-            raise PlannerError(said) from None
+            why = say("frameworks.precision", title=self.title, precision=precision, able=list(self.precisions))
+            raise PlannerError(why) from None
 
 
 def before_flash(release: str) -> bool:

@@ -62,15 +62,15 @@ def why_illegal(name: str, model: ModelSpec, layout: Layouts, seq_length: int, r
 def why_each_illegal(name: str, model: ModelSpec, layouts: Layouts, seq_length: int, release: str = "") -> list[str]:
     """The same of each of n layouts."""
     row = framework(name)
-    said, quiet = [""] * len(layouts), np.ones(len(layouts), dtype=bool)
+    reasons, legal = [""] * len(layouts), np.ones(len(layouts), dtype=bool)
     for broken, code in rules(row, model, layouts, seq_length, release):
         if np.any(broken):
-            for i in np.flatnonzero(quiet & broken).tolist():
-                said[i] = say_from(code, _words(row, model, layouts, i, seq_length, release))
-            quiet &= np.logical_not(broken)
-            if not quiet.any():
+            for i in np.flatnonzero(legal & broken).tolist():
+                reasons[i] = say_from(code, _words(row, model, layouts, i, seq_length, release))
+            legal &= np.logical_not(broken)
+            if not legal.any():
                 break
-    return said
+    return reasons
 
 
 def stages_run(row: Framework, precision: str, conditions: Conditions) -> tuple[int, ...]:

@@ -15,7 +15,6 @@ from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
@@ -24,6 +23,7 @@ from planner.performance.residual import (
     LABELS,
     LENGTHS,
     Place,
+    Places,
     ResidualField,
     points_at,
     shared,
@@ -100,25 +100,16 @@ def unmeasured_share(model: ModelSpec) -> float:
 
 
 @dataclass(frozen=True)
-class KnownRuns:
+class KnownRuns(Places):
     """Measured runs as a spread sees them: alike ones are one, which is the surer the more they are."""
 
-    places: tuple[Place, ...]
     noise: FloatArray  # (n,), variance of each
     # Standard deviation by what is shared, "noise" and "noise moe" of one run, UNSEEN, "scale" of all.
     spreads: Mapping[str, float]
 
     @cached_property
-    def coordinates(self) -> FloatArray:
-        return np.array([p.coordinates for p in self.places]).reshape(len(self.places), 3)
-
-    @cached_property
     def chips(self) -> frozenset[str]:
         return frozenset(chip_of(p.gpu) for p in self.places)
-
-    @cached_property
-    def labels(self) -> Mapping[str, NDArray[np.str_]]:
-        return {name: np.array([getattr(p, name) for p in self.places], dtype=np.str_) for name in LABELS}
 
     @cached_property
     def root(self) -> FloatArray:

@@ -109,11 +109,11 @@ def memory_shapes(
     recurrent = [_recurrent(model, fed, dropped) for dropped in ((), drops)]
     gates = 2 if model.gated_mlp else 1
     words = layer_kinds(model) or {"AD": model.layers, "AE": model.layers}
-    kept, lean = (
+    kept, selective = (
         {word: _of_word(word, attention[i], recurrent[i], mlp[i], experts[i], masks) for word in words} for i in (0, 1)
     )
     held = {word: _parameters(word, counts, model) for word in words}
-    (dense, moe), (lean_dense, lean_moe) = (_means(each, words) for each in (kept, lean))
+    (dense, moe), (selective_dense, selective_moe) = (_means(each, words) for each in (kept, selective))
     dense_held, moe_held = _means(held, words)
     first_dense, every = (model.moe.first_dense_layers, model.moe.every) if model.moe else (0, 0)
     pattern = bool(model.layer_pattern)
@@ -127,8 +127,8 @@ def memory_shapes(
         hidden=float(model.hidden),
         dense=dense,
         moe=moe,
-        dense_selective=lean_dense,
-        moe_selective=lean_moe,
+        dense_selective=selective_dense,
+        moe_selective=selective_moe,
         transient=_transient(model, constants, gates, 0.0 if flash else SCORE_GRADIENTS * model.heads),
         input_bytes=HALF * model.hidden,
         largest=float(max(model.ffn, widths(model.recurrent).projected if model.recurrent else 0) * model.hidden),

@@ -36,7 +36,7 @@ class Mixture:
     nearest: Run  # the candidate nearest to the mean
     step: StepTime  # of the mean, its terms those of the nearest
     what: tuple[str, ...]  # what was not stated, in words
-    said: str  # one sentence: what was mixed over
+    basis: str  # one sentence: what was mixed over
     fastest: float  # ln(seconds a token on one GPU) of the fastest layout, the mean over conditions
 
 
@@ -69,9 +69,9 @@ def mix(run: Run, calibration: Calibration) -> Mixture | None:
     off = float(np.exp(mean - part.ln_s[row]))
     named = {n: t[[row]] * off for n, t in part.step.terms_s.items()}
     step = StepTime(part.step.total_s[[row]] * off, named, part.step.least_s[[row]])
-    what, said = _in_words(run, parts, sigma)
+    what, basis = _in_words(run, parts, sigma)
     fastest = float(np.mean([p.ln_s.min() for p in parts]))
-    return Mixture(mean, sigma, nearest, step, what, said, fastest)
+    return Mixture(mean, sigma, nearest, step, what, basis, fastest)
 
 
 # Conditions -----------------------------------------------------------------------------------------------------------
@@ -107,9 +107,9 @@ def _dated(run: Run) -> bool:
 @cache
 def _has_flash_by_default(name: str) -> bool:
     """Whether a framework's releases of today are known to have flash attention: those of the table and their kin."""
-    kin = (n for n, stack in stack_words().items() if stack != "deepspeed")
+    stacks = (n for n, stack in stack_words().items() if stack != "deepspeed")
     listed = (n for row in frameworks().values() for n in (row.name, *row.aliases))
-    return name in listed or any(n in name for n in (*kin, *FUSED_BY_DEFAULT))
+    return name in listed or any(n in name for n in (*stacks, *FUSED_BY_DEFAULT))
 
 
 def _settings(run: Run) -> list[Setting]:

@@ -14,12 +14,12 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
-from planner.performance.cells import row_fault
 from planner.performance.fitting import STEP, batch_of
 from planner.performance.rates import design
 from planner.performance.residual import Levels, Place, covariance
 from planner.performance.rows import Run
 from planner.performance.stacks import context_of, place_of
+from planner.reading import wrong_at
 from planner.units import PlannerError
 from planner.words import say
 
@@ -58,7 +58,7 @@ def next_runs(
         raise PlannerError(say("next_runs.too_many", open=len(candidates), known=len(known), most=MOST))
     for run in (*candidates, *known):
         if not run.setting.accelerator.peak_dense_tflops:
-            raise row_fault(run.id, say("predict.no_rate", gpu=run.setting.accelerator.id))
+            raise wrong_at(run.id, say("predict.no_rate", gpu=run.setting.accelerator.id))
     spread = posterior(candidates, known, calibration)
     first = float(_deviations(np.diagonal(spread)).sum())
 
@@ -181,9 +181,9 @@ class _Part:
 
 def measured(spread: FloatArray, run: int, noise: float) -> None:
     """Condition `spread`, in place, on the measurement of one run."""
-    taught = spread[run] / np.sqrt(spread[run, run] + noise**2)
+    gain = spread[run] / np.sqrt(spread[run, run] + noise**2)
     for rows in _blocks(spread):
-        spread[rows] -= np.outer(taught[rows], taught)
+        spread[rows] -= np.outer(gain[rows], gain)
 
 
 def _blocks(matrix: FloatArray) -> list[slice]:

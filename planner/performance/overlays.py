@@ -149,10 +149,10 @@ def refit(folder: Path, overlays: Sequence[Path], added: Added) -> list[str]:
     fitted = _fitted(folder, overlays, added.files, shipped)
     write_all(folder, {**added.files, "calibration/fit.json": dumps(to_json(fitted))})
     kept = {"runs": len(runs), "folder": str(folder / "measured")}
-    said = say("overlays.kept", **kept)
+    summary = say("overlays.kept", **kept)
     if added.replaced:
-        said = say("overlays.replaced", **kept, before=list(added.replaced))
-    return [said, say("overlays.off", before=before, now=_off(runs, fitted))]
+        summary = say("overlays.replaced", **kept, before=list(added.replaced))
+    return [summary, say("overlays.off", before=before, now=_off(runs, fitted))]
 
 
 def _fitted(folder: Path, overlays: Sequence[Path], files: Mapping[str, str], shipped: Calibration) -> Calibration:

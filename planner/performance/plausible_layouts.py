@@ -56,12 +56,12 @@ def layouts_that_fit(run: Run, setting: Setting) -> Layouts | None:
 
 def _ruled(run: Run, setting: Setting) -> Setting:
     """The setting under a framework whose rules are known: its own, else that of its kind."""
-    kin = {"megatron": "megatron", "megatron-deepspeed": "gpt-neox", "fsdp": "fsdp", "llm-foundry": "fsdp"}
+    alike = {"megatron": "megatron", "megatron-deepspeed": "gpt-neox", "fsdp": "fsdp", "llm-foundry": "fsdp"}
     row = known_framework(setting.framework)
     if row is not None and row.bound:
         name = row.name
     else:
-        name = kin.get(stack_of(setting.framework, ""), "fsdp" if run.layout.zero_stage >= 3 else "megatron")
+        name = alike.get(stack_of(setting.framework, ""), "fsdp" if run.layout.zero_stage >= 3 else "megatron")
     if setting.precision not in framework(name).precisions:
         name = "megatron"
     return replace(setting, framework=name)

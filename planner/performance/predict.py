@@ -12,7 +12,6 @@ import numpy as np
 from planner.catalog import Catalog, is_gpu, supports
 from planner.performance.arrays import FloatArray, Setting, StepTime
 from planner.performance.calibration import Calibration
-from planner.performance.cells import row_fault
 from planner.performance.columns import TOO_MANY, unread
 from planner.performance.framework_table import memory_framework
 from planner.performance.frameworks import why_each_illegal
@@ -23,6 +22,7 @@ from planner.performance.memory_layout import GIB
 from planner.performance.mixture import mix
 from planner.performance.rows import Reader, Run, layouts_as_run, layouts_of
 from planner.performance.steptime import step_time
+from planner.reading import wrong_at
 from planner.units import PlannerError
 from planner.words import Sentence, say
 
@@ -94,7 +94,7 @@ def predict_runs(runs: Sequence[Run], calibration: Calibration) -> list[Predicti
 def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Prediction | PlannerError]:
     setting = runs[0].setting
     if not setting.accelerator.peak_dense_tflops:
-        return [row_fault(run.id, say("predict.no_rate", gpu=setting.accelerator.id)) for run in runs]
+        return [wrong_at(run.id, say("predict.no_rate", gpu=setting.accelerator.id)) for run in runs]
     sizes = [run.gpus for run in runs]
     sigma = spread(setting, np.asarray(sizes), calibration).sigma
     bases = {gpus: basis(setting, gpus, calibration) for gpus in set(sizes)}
@@ -108,7 +108,7 @@ def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Predi
             if abs(m - round(m)) >= 1e-9 and taken.setting.framework != "fsdp":  # FSDP trainers cut the last one short
                 batch = round(m * cut.micro_batch * cut.dp)
                 uneven = say("predict.uneven", batch=batch, micro_batch=cut.micro_batch, dp=cut.dp)
-                raise row_fault(run.id, uneven)
+                raise wrong_at(run.id, uneven)
         except PlannerError as error:
             found[i] = error
             continue
@@ -116,7 +116,7 @@ def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Predi
             whole.append(i)
             continue
         tokens, wider = math.exp(-mixture.mean), np.hypot(sigma[[i]], mixture.sigma)
-        (found[i],) = _predictions([taken], mixture.step, [tokens], wider, [bases[run.gpus]], (mixture.said,))
+        (found[i],) = _predictions([taken], mixture.step, [tokens], wider, [bases[run.gpus]], (mixture.basis,))
     if whole:
         closed = [runs[i] for i in whole]
         step = step_time(setting, layouts_as_run(closed), calibration)
@@ -249,8 +249,8 @@ def _memory_and_objections(runs: Sequence[Run]) -> tuple[list[float | None], lis
 
 
 def _joined(*sentences: str) -> str:
-    said = [sentence for sentence in sentences if sentence]
-    return said[0] if len(said) == 1 else say("predict.all", said=said) if said else ""
+    given = [sentence for sentence in sentences if sentence]
+    return given[0] if len(given) == 1 else say("predict.all", said=given) if given else ""
 
 
 def no_units_for(setting: Setting) -> str:

@@ -187,55 +187,20 @@ def held_out(
     return HeldOut(errors, calibrations, keys)
 
 
-def by_configuration(run: Run) -> Hashable:
-    """Leave out the configuration in all its releases."""
-    return run.configuration
-
-
-def by_group(run: Run) -> Hashable:
-    """Leave out the model on that accelerator in that precision."""
-    return run.group
-
-
-def by_model(run: Run) -> Hashable:
-    """Leave out all that its stack ran of the model, on whichever accelerator and in whichever precision."""
-    place = place_of(run.setting)
-    return place.stack, place.model
-
-
-def by_source(run: Run) -> Hashable:
-    """Leave out all that its source published."""
-    return run.source
-
-
-def by_site(run: Run) -> Hashable:
-    """Leave out all that ran at its site, whatever published it."""
-    return run.setting.conditions.site
-
-
-def by_stack(run: Run) -> Hashable:
-    """Leave out all that its software stack ran."""
-    return place_of(run.setting).stack
-
-
 def by_part(run: Run) -> Hashable:
     """Leave out all that ran on its accelerator; an accelerator's sizes of memory are one part."""
     return chip_of(run.setting.accelerator.id)
 
 
-def by_row(run: Run) -> Hashable:
-    """Leave out the row and its equals."""
-    return (run.source, run.configuration, run.setting.release, run.gpus)
-
-
-KEYS: Mapping[str, Key] = {
-    "configuration": by_configuration,
-    "row": by_row,
-    "group": by_group,
-    "model": by_model,
-    "source": by_source,
-    "site": by_site,
-    "stack": by_stack,
+KEYS: Mapping[str, Key] = {  # what is left out together
+    "configuration": lambda run: run.configuration,  # in all its releases
+    "row": lambda run: (run.source, run.configuration, run.setting.release, run.gpus),  # and its equals
+    "group": lambda run: run.group,  # the model on that accelerator in that precision
+    # all that its stack ran of the model, on whichever accelerator and in whichever precision
+    "model": lambda run: (place_of(run.setting).stack, place_of(run.setting).model),
+    "source": lambda run: run.source,  # all that its source published
+    "site": lambda run: run.setting.conditions.site,  # all that ran there, whatever published it
+    "stack": lambda run: place_of(run.setting).stack,  # all that its software stack ran
     "part": by_part,
 }
 NAMELESS = ("model",)  # what is left out there is not known by name either

@@ -62,17 +62,27 @@ LABELS = ("stack", "kind", "model", "gpu", "format", "site", "family")
 
 
 @dataclass(frozen=True)
-class ResidualField:
-    """Measured places and the weights by which each pulls on its neighbours' predictions."""
+class Places:
+    """Measured places, their labels and coordinates as columns."""
 
     places: tuple[Place, ...]
-    weights: FloatArray  # (n,)
-    noise: FloatArray  # (n,), variance of each run's own noise as the fit took it
-    levels: Levels
 
     @cached_property
     def labels(self) -> Mapping[str, NDArray[np.str_]]:
         return {name: np.array([getattr(p, name) for p in self.places], dtype=np.str_) for name in LABELS}
+
+    @cached_property
+    def coordinates(self) -> FloatArray:
+        return np.array([p.coordinates for p in self.places]).reshape(len(self.places), 3)
+
+
+@dataclass(frozen=True)
+class ResidualField(Places):
+    """Measured places and the weights by which each pulls on its neighbours' predictions."""
+
+    weights: FloatArray  # (n,)
+    noise: FloatArray  # (n,), variance of each run's own noise as the fit took it
+    levels: Levels
 
     @cached_property
     def groups(self) -> Mapping[tuple[str, str, str, str], list[Place]]:
@@ -81,10 +91,6 @@ class ResidualField:
         for place in self.places:
             out.setdefault(place.group, []).append(place)
         return out
-
-    @cached_property
-    def coordinates(self) -> FloatArray:
-        return np.array([p.coordinates for p in self.places]).reshape(len(self.places), 3)
 
     def log_ratio(self, place: Place, ln_gpus: FloatArray) -> FloatArray:
         """Mean of ln(measured / physics) at this place for each size, (k,); 0 far from every measurement."""

@@ -29,7 +29,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
     cell, setting, gpus, stage : the row, and what was read of it: its setting, number of GPUs and ZeRO stage
     accelerators : the catalog's parts by id
     """
-    said = (
+    sentences = (
         _part(cell, setting, accelerators),
         _framework(cell, setting, stage),
         _port(setting),
@@ -37,7 +37,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
         _group(cell, setting, gpus),
         *_network(cell, setting, gpus),
     )
-    return tuple(sentence for sentence in said if sentence)
+    return tuple(sentence for sentence in sentences if sentence)
 
 
 def counted(assumed: Iterable[Sequence[str]]) -> list[str]:
@@ -50,10 +50,10 @@ def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
     part = setting.accelerator
     if part.id in accelerators:
         stated = (memory_written(cell.text("gpu")), cell.number("gpu_mem_gb"))
-        strange = next((gb for gb in stated if gb is not None and not is_memory_of(part, gb)), None)
-        if strange is None:
+        other_gb = next((gb for gb in stated if gb is not None and not is_memory_of(part, gb)), None)
+        if other_gb is None:
             return ""
-        return say("assumed.memory", gpu=quoted(cell.text("gpu")), gb=strange, part=part.id)
+        return say("assumed.memory", gpu=quoted(cell.text("gpu")), gb=other_gb, part=part.id)
     alike = (e for e in accelerators.values() if replace(e, id=part.id, memory_gib=part.memory_gib) == part)
     like = next(alike, None)
     if like is None:

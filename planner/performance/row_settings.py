@@ -10,13 +10,14 @@ from pathlib import Path
 from planner.catalog import Catalog
 from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.performance.arrays import Setting
-from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, Cells, row_fault
+from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, Cells
 from planner.performance.columns import COLUMNS, nearly, quoted
 from planner.performance.conditions import stated_conditions
 from planner.performance.framework_table import ANY, framework_names
 from planner.performance.gpu_names import accelerator_written, chip_of, parts_of_chip
 from planner.performance.stacks import stack_of
 from planner.performance.vendor_recipes import stated_recipe
+from planner.reading import wrong_at
 from planner.spec.hardware import Accelerator, Hardware, joined_in
 from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
@@ -109,10 +110,10 @@ def cut_model(model: ModelSpec, layers: int, place: str = "model") -> ModelSpec:
         If it has fewer, or its layers follow a pattern that the first of them do not keep.
     """
     if layers > model.layers:
-        said = say("row_settings.too_many_layers", run=layers, layers=model.layers, model=model.name)
-        raise row_fault(place, said)
+        why = say("row_settings.too_many_layers", run=layers, layers=model.layers, model=model.name)
+        raise wrong_at(place, why)
     if model.layer_pattern and layers < model.layers:
-        raise row_fault(place, say("row_settings.layers_not_alike", model=model.name))
+        raise wrong_at(place, say("row_settings.layers_not_alike", model=model.name))
     return replace(model, layers=layers)
 
 
@@ -161,8 +162,8 @@ def _model_from_columns(cell: Cells, name: str) -> ModelSpec:
     gated = cell.text("gated_ffn") in ("1", "1.0", "true", "True")
     for column, most, of in (("n_kv_heads", heads, "n_heads"), ("n_heads", hidden, "hidden")):
         if cell.count(column, 1) > most:
-            said = say("row_settings.too_large", column=column, found=cell.text(column), of=of, most=most)
-            raise cell.refused(said)
+            why = say("row_settings.too_large", column=column, found=cell.text(column), of=of, most=most)
+            raise cell.refused(why)
     kv_heads = cell.count("n_kv_heads", heads)
     ffn = cell.count("ffn", 8 * hidden // 3 if gated else 4 * hidden)
     experts, top_k = cell.count("experts", 0, least=0), cell.count("top_k", 0, least=0)
@@ -200,8 +201,8 @@ def _hardware(cell: Cells, accelerator: Accelerator, parts: Catalog) -> Hardware
     written = cell.text("interconnect")
     fabric = fabric_of(written)
     ethernet = fabric == "ethernet"  # nobody's Ethernet without a rate is as fast as the maker's network
-    strange = names_no_network(written)
-    if fabric == "unknown" and not strange:
+    no_network = names_no_network(written)
+    if fabric == "unknown" and not no_network:
         fabric = fabric_of(own.network) if own else "unknown"
         fabric = "infiniband" if fabric == "unknown" else fabric
     if network is None and own and own.network_gbit_per_s and not ethernet:

@@ -16,7 +16,7 @@ from planner.performance.kernels import KernelTimes as KernelTimes
 from planner.performance.kernels import Scope as Scope
 from planner.performance.kernels import kernels_of as kernels_of
 from planner.performance.machine import as_reached, neighbours, ring_time
-from planner.performance.shapes import Number
+from planner.performance.shapes import Number, model_numbers
 
 # Gradients travel in buckets of so many values, or of a million a rank where that is more, lest latency rules
 # (megatron/core/distributed/distributed_data_parallel_config.py, bucket_size).
@@ -28,7 +28,7 @@ def scope(setting: Setting, calibration: Calibration) -> Scope:
     """The numbers of one setting under a calibration."""
     rates = calibration.rates(setting)
     return Scope(
-        model=calibration.model_numbers(setting),
+        model=model_numbers(setting.model),
         machine=as_reached(calibration.machine_numbers(setting), rates),
         rates=rates,
         seq_length=float(setting.seq_length),

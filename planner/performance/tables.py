@@ -59,6 +59,6 @@ def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> RunTable:
     for column, _ in conflicts(header):
         for number, row in enumerate(rows, 1):
             Cells(row, say("tables.row", file=str(path), number=number)).stated(column)
-    aside = [name for name in header if not is_read(name)]
-    garbled = tuple(n for n, row in enumerate(rows, 1) if any(NOT_TEXT in row.get(name, "") for name in aside))
+    unread_columns = [name for name in header if not is_read(name)]
+    garbled = tuple(n for n, row in enumerate(rows, 1) if any(NOT_TEXT in row.get(name, "") for name in unread_columns))
     return RunTable(header, rows, left, garbled)

@@ -69,18 +69,20 @@ class Verdict:
     include: str  # what the published hours are: steps | wall | total | unknown | most
     published: float  # GPU-hours
     steps: Hours  # step time alone
-    said: Hours  # what the published hours include, where that is more than steps: failures and overhead as plans have
+    predicted: (
+        Hours  # what the published hours include, where that is more than steps: failures and overhead as plans have
+    )
     chosen: float | None  # GPU-hours of steps with the fastest layout, where the run states none
     assumed: tuple[str, ...]
 
     @property
     def error(self) -> float:
-        """Said / published - 1."""
-        return self.said.middle / self.published - 1.0
+        """Predicted / published - 1."""
+        return self.predicted.middle / self.published - 1.0
 
     @property
     def inside(self) -> bool:
-        return self.said.hold(self.published)
+        return self.predicted.hold(self.published)
 
 
 def published_rows() -> list[dict[str, str]]:
@@ -125,15 +127,18 @@ def backtest(rows: Sequence[Row], shipped: Calibration) -> list[Verdict]:
 def judge_run(row: Row, parts: Catalog, calibration: Calibration) -> Verdict:
     """What this calibration says of one row."""
     runs, assumed = candidates(row, parts)
-    found = [_predicted(run, calibration) for run in runs]
+    found = [predict_run(run, calibration) for run in runs]
+    mixtures = [mix(run, calibration) for run in runs]
     token_hours = float(row["tokens_total"]) / HOUR
-    middle = float(np.mean([f.middle for f in found]))
-    apart = float(np.std([f.middle for f in found]))
-    down, up = (math.hypot(float(np.mean(side)), apart) for side in zip(*((f.down, f.up) for f in found), strict=True))
+    # Logarithms of seconds a token on one GPU, and their spreads below and above the middle.
+    each = [-math.log(f.tokens_per_s_per_gpu) for f in found]
+    middle, apart = float(np.mean(each)), float(np.std(each))
+    down = math.hypot(float(np.mean([math.log(f.high / f.tokens_per_s_per_gpu) / TENTH for f in found])), apart)
+    up = math.hypot(float(np.mean([math.log(f.tokens_per_s_per_gpu / f.low) / TENTH for f in found])), apart)
     steps = Hours(*(token_hours * math.exp(middle + off) for off in (-TENTH * down, 0.0, TENTH * up)))
-    said = steps if row["hours_include"] == STEPS else _allocated(runs[len(runs) // 2], steps.middle, down, up)
+    predicted = steps if row["hours_include"] == STEPS else _allocated(runs[len(runs) // 2], steps.middle, down, up)
     stated = states_layout(row)
-    fastest = [f.fastest for f in found if f.fastest is not None]
+    fastest = min(mixed.fastest if mixed else one for mixed, one in zip(mixtures, each, strict=True))
     return Verdict(
         run=row["run"],
         site=row["site"],
@@ -141,8 +146,8 @@ def judge_run(row: Row, parts: Catalog, calibration: Calibration) -> Verdict:
         include=row["hours_include"],
         published=float(row["gpu_hours"]),
         steps=steps,
-        said=said,
-        chosen=token_hours * math.exp(min(fastest)) if fastest and not stated else None,
+        predicted=predicted,
+        chosen=None if stated else token_hours * math.exp(fastest),
         assumed=(*assumed, *found[len(found) // 2].assumed),
     )
 
@@ -209,29 +214,6 @@ def _sizes(step_tokens: int) -> list[int]:
     return fitting
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Logarithms of seconds a token on one GPU, and their spreads below and above the middle."""
-
-    middle: float
-    down: float
-    up: float
-    fastest: float | None
-    assumed: tuple[str, ...]
-
-
-def _predicted(run: Run, calibration: Calibration) -> _Found:
-    found, mixture = predict_run(run, calibration), mix(run, calibration)
-    middle = -math.log(found.tokens_per_s_per_gpu)
-    return _Found(
-        middle=middle,
-        down=math.log(found.high / found.tokens_per_s_per_gpu) / TENTH,
-        up=math.log(found.tokens_per_s_per_gpu / found.low) / TENTH,
-        fastest=mixture.fastest if mixture else middle,
-        assumed=found.assumed,
-    )
-
-
 # Figures --------------------------------------------------------------------------------------------------------------
 
 
@@ -256,7 +238,7 @@ def document(verdicts: Sequence[Verdict], digest: str) -> dict[str, Any]:
         "each": {
             v.run: {
                 "published": v.published,
-                **{name: float(f"{getattr(v.said, name):.4g}") for name in ("low", "middle", "high")},
+                **{name: float(f"{getattr(v.predicted, name):.4g}") for name in ("low", "middle", "high")},
             }
             for v in verdicts
         },

@@ -37,7 +37,7 @@ class Completion:
 
     undisturbed_s: FloatArray  # W + C: work and checkpoints at the median step time
     delay_mean_s: FloatArray  # at X = 1
-    calm: FloatArray  # P(D = 0) at X = 1: nothing fails
+    p_none: FloatArray  # P(D = 0) at X = 1: nothing fails
     fall_low: FloatArray  # the power of X that it falls by, below the median
     fall_high: FloatArray  # and above
     delay_s: FloatArray  # (n, nodes) values of D where something fails, at X = 1, ascending, in shares as `cut.SHARES`
@@ -70,7 +70,7 @@ class Completion:
 
     @property
     def tilts(self) -> tuple[FloatArray, FloatArray]:
-        """Nothing fails with chance calm e^(-tilt z), z standard deviations of log X from the median; (n,) each."""
+        """Nothing fails with chance p_none e^(-tilt z), z standard deviations of log X from the median; (n,) each."""
         return self.fall_low * self.log_low, self.fall_high * self.log_high
 
     def probability(self, time_s: FloatArray | float) -> FloatArray:
@@ -84,8 +84,8 @@ class Completion:
         What X contributes to a value of X G is known on average; by that the times of each delay differ from those of
         the mean one, and nothing fails with more chance in a fast run.
         """
-        calm = np.minimum(self.calm, 1.0)[:, None]
-        share = np.concatenate([calm, (1.0 - calm) * SHARES], axis=1)
+        p_none = np.minimum(self.p_none, 1.0)[:, None]
+        share = np.concatenate([p_none, (1.0 - p_none) * SHARES], axis=1)
         spreads = self.spreads
         low, high = ((share * each).sum(axis=1)[:, None] for each in spreads)
         more, level = self.log_more[:, None], (np.arange(factors) + 0.5) / factors
@@ -96,23 +96,23 @@ class Completion:
         ]
         logs = log[:, None, :] + wider[0][:, :, None] * below[:, None, :] + wider[1][:, :, None] * above[:, None, :]
         time = (self.least[:, None] * self.at_median_s)[:, :, None] * np.exp(logs)
-        calm = np.broadcast_to(calm, log.shape).copy()
+        p_none = np.broadcast_to(p_none, log.shape).copy()
         some = np.flatnonzero(self.tilted)
         one = (log[some], low[some], high[some], more[some])
         _, density = factor.chance_and_density(*one)
         _, kept = factor.tilted(*one, (self.tilts[0][some, None], self.tilts[1][some, None]))
-        calm[some] = np.minimum(
-            calm[some] * np.where(density > 0, kept / np.where(density > 0, density, 1.0), 1.0), 1.0
+        p_none[some] = np.minimum(
+            p_none[some] * np.where(density > 0, kept / np.where(density > 0, density, 1.0), 1.0), 1.0
         )
-        calm = calm[:, None, :]
-        weight = np.concatenate([calm, (1.0 - calm) * SHARES[None, :, None]], axis=1) / factors
+        p_none = p_none[:, None, :]
+        weight = np.concatenate([p_none, (1.0 - p_none) * SHARES[None, :, None]], axis=1) / factors
         return time.reshape(len(log), -1), weight.reshape(len(log), -1)
 
     @property
     def tilted(self) -> BoolArray:
         """Where the step time changes whether anything fails, (n,)."""
         below, above = self.tilts
-        return np.asarray((self.calm > 0) & (self.calm < 1) & ((below > 0) | (above > 0)))
+        return np.asarray((self.p_none > 0) & (self.p_none < 1) & ((below > 0) | (above > 0)))
 
     def quantile(self, p: float) -> FloatArray:
         """The time that is met with probability p (0 < p < 1), seconds, (n,).
@@ -123,7 +123,7 @@ class Completion:
             raise ValueError(f"a quantile needs a probability between 0 and 1, not {p}")
         below, above = self.spreads
         once = self.least * factor.quantile(p, below[:, 0], above[:, 0], self.log_more)
-        quiet = (self.calm >= 1.0) | (self.delay_s[:, -1] <= 0.0)  # no delay: the factor alone decides, exactly
+        quiet = (self.p_none >= 1.0) | (self.delay_s[:, -1] <= 0.0)  # no delay: the factor alone decides, exactly
         # The quantile lies between that of the undisturbed run and that of the largest delay at the widest spread.
         low = once * self.undisturbed_s
         widest = self.least * factor.quantile(p, below.min(axis=1), above.max(axis=1), self.log_more)
@@ -132,8 +132,8 @@ class Completion:
         # Where neither X nor G is uncertain the delay alone decides: the least of the times that is met with p.
         certain = (self.log_low <= 0) & (self.log_high <= 0) & (self.log_more <= 0)
         sure = self.take(certain & ~quiet)
-        calm = np.minimum(sure.calm, 1.0)[:, None]
-        reached = calm + (1.0 - calm) * with_none(np.cumsum(SHARES)[None, :])
+        p_none = np.minimum(sure.p_none, 1.0)[:, None]
+        reached = p_none + (1.0 - p_none) * with_none(np.cumsum(SHARES)[None, :])
         at = np.minimum((reached < p).sum(axis=1), reached.shape[1] - 1)
         guess[certain & ~quiet] = sure.least * sure.at_median_s[np.arange(len(at)), at]
         open_ = np.flatnonzero(~(quiet | certain))
@@ -181,7 +181,7 @@ def completion(
     return Completion(
         undisturbed_s=cut.whole_s,
         delay_mean_s=mean,
-        calm=np.exp(-hazard.rate_per_s * cut.whole_s),
+        p_none=np.exp(-hazard.rate_per_s * cut.whole_s),
         fall_low=fall_low,
         fall_high=fall_high,
         delay_s=nodes,
@@ -215,13 +215,13 @@ def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArra
     low, high = runs.spreads
     more = runs.log_more[:, None]
     every, density = factor.chance_and_density(log, low, high, more)
-    calm, still = runs.calm[:, None] * every, runs.calm[:, None] * density  # of each, where nothing fails
+    p_none, still = runs.p_none[:, None] * every, runs.p_none[:, None] * density  # of each, where nothing fails
     some = np.flatnonzero(runs.tilted)
     if some.size:
         tilts = (runs.tilts[0][some, None], runs.tilts[1][some, None])
         kept = factor.tilted(log[some], low[some], high[some], more[some], tilts)
-        calm[some], still[some] = (runs.calm[some, None] * each for each in kept)
-    chance = calm[:, 0] + expected((every - calm)[:, 1:])
+        p_none[some], still[some] = (runs.p_none[some, None] * each for each in kept)
+    chance = p_none[:, 0] + expected((every - p_none)[:, 1:])
     most = every[:, 0]  # nothing makes a run shorter than its work
     change = np.where(chance < most, still[:, 0] + expected((density - still)[:, 1:]), density[:, 0])
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -36,8 +36,12 @@ def interruption_rate(facts: RiskFacts, family: str, provider: str, settings: Ri
     own = settings.interruptions_per_1000_node_days
     if own is not None:
         return Interruptions(own, say("risk.interruptions_stated"), "user")
-    for kin in (family, "other"):
-        rows = [r for r in facts.rates if r.family == kin and r.provider in (provider, "any") and r.cause != PREEMPTION]
+    for known_family in (family, "other"):
+        rows = [
+            r
+            for r in facts.rates
+            if r.family == known_family and r.provider in (provider, "any") and r.cause != PREEMPTION
+        ]
         named: list[InterruptionRate] = [r for r in rows if r.provider == provider] or rows
         if named:
             source = say("risk.sources", sources=[r.source for r in named])
@@ -55,10 +59,10 @@ def takings(facts: RiskFacts, family: str, provider: str, settings: Risk) -> Tak
         return Takings(own, own, own, say("risk.preemptions_stated"))
     ranked = [
         Takings(row.value, row.low, row.high, row.source, row.as_of, row.kind)
-        for kin in (family, "other")
+        for known_family in (family, "other")
         for where in (provider, "any")
         for row in facts.rates
-        if (row.cause, row.family, row.provider) == (PREEMPTION, kin, where)
+        if (row.cause, row.family, row.provider) == (PREEMPTION, known_family, where)
     ]
     return ranked[0]
 

@@ -17,7 +17,7 @@ from planner.catalog.risk_facts import Goodput, RiskFacts
 from planner.results.plan import Overhead
 from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate
-from planner.spec.scenario import OwnRun, Risk, StatedOverhead
+from planner.spec.scenario import Risk, StatedOverhead
 from planner.words import say
 
 DAY_S = 86_400.0
@@ -68,7 +68,8 @@ def overhead_of(stated: StatedOverhead | None, facts: RiskFacts) -> Overhead:
         return published(facts)
     if stated.runs:
         usual = published(facts)
-        logs = [own_log(run) for run in stated.runs]
+        # Logarithms of allocated hours over those of training, failures and checkpoints.
+        logs = [math.log(run.allocated / (run.productive + run.failures)) for run in stated.runs]
         source = say("risk.overhead_own", runs=len(logs))
         return Overhead(log_more=(usual.log_more + sum(logs)) / (1 + len(logs)), source=source)
     low, high = stated.low, stated.high
@@ -78,8 +79,3 @@ def overhead_of(stated: StatedOverhead | None, facts: RiskFacts) -> Overhead:
     least = low * math.exp(-more * TENTH)
     found = Overhead(least, more, say("risk.overhead_stated"))
     return found if least >= 1.0 else replace(found, least=1.0, log_more=math.log(high) / NINTH)
-
-
-def own_log(run: OwnRun) -> float:
-    """Logarithm of allocated hours over those of training, failures and checkpoints."""
-    return math.log(run.allocated / (run.productive + run.failures))

@@ -95,25 +95,25 @@ def simulate(
         ends = active[finished]
         time[ends] += (wait + left)[finished]
         waiting[ends] += wait[finished]
-        struck = active[~finished]
+        interrupted = active[~finished]
         gap, wait = gap[~finished], wait[~finished]
-        time[struck] += gap
-        failures[struck] += 1
+        time[interrupted] += gap
+        failures[interrupted] += 1
         waited = np.minimum(gap, wait)
-        waiting[struck] += waited
+        waiting[interrupted] += waited
         trained = gap - waited
-        kept = np.floor(trained / (gain[struck] + pause)) if saves else np.zeros(struck.size)
-        done[struck] += kept * gain[struck]
-        lost[struck] += trained - kept * (gain[struck] + pause)
+        kept = np.floor(trained / (gain[interrupted] + pause)) if saves else np.zeros(interrupted.size)
+        done[interrupted] += kept * gain[interrupted]
+        lost[interrupted] += trained - kept * (gain[interrupted] + pause)
         # What was being mended goes on being mended: the run waits for whichever is ready last.
-        pending[struck] = np.maximum(wait - waited, _repairs(run, rng, share[struck]))
-        active = struck if run.market_spread == 0 else struck[time[struck] < longest[struck]]
+        pending[interrupted] = np.maximum(wait - waited, _repairs(run, rng, share[interrupted]))
+        active = interrupted if run.market_spread == 0 else interrupted[time[interrupted] < longest[interrupted]]
         if tick is not None:
             tick(1.0 - active.size / worlds)
     # Streams of their own: what happens to the machines does not depend on them.
     luck = np.random.default_rng([seed, 1]).random(worlds)
-    beside = run.least * np.exp(run.log_more * np.random.default_rng([seed, 2]).standard_exponential(worlds))
-    return Simulation(time * beside, failures, lost, waiting, time * (beside - 1.0), luck)
+    overhead = run.least * np.exp(run.log_more * np.random.default_rng([seed, 2]).standard_exponential(worlds))
+    return Simulation(time * overhead, failures, lost, waiting, time * (overhead - 1.0), luck)
 
 
 def _repairs(run: SimulatedRun, rng: np.random.Generator, share: FloatArray) -> FloatArray:

@@ -28,7 +28,7 @@ _WEIGHT = np.diff(_LEVEL_EDGES)
 _MIDDLES = np.array([NormalDist().inv_cdf((a + b) / 2.0) for a, b in pairwise(_LEVEL_EDGES)])
 _ENDS = np.concatenate([[0.0], np.cumsum(SHARES)])
 _NORMAL = np.array([NormalDist().inv_cdf((a + b) / 2.0) for a, b in pairwise(_ENDS)])  # deviations of a normal's nodes
-_MIXED = ("calm", "delay_s", "fall_low", "fall_high", "power_low", "power_high")
+_MIXED = ("p_none", "delay_s", "fall_low", "fall_high", "power_low", "power_high")
 _TOGETHER = 128  # runs that are mixed in one array
 _CALMER = -1.2  # standard deviations from the median rate where delays of few failures are exact as well
 _SHORT = 0.005  # of the run: deviations of a delay below which what it looks like does not matter
@@ -71,10 +71,10 @@ def market_completion(
 ) -> Completion:
     """`completion`, the market's rate drawn once a run; expected numbers are those at its median."""
     runs = completion(work_s, log_low, log_high, hazard, overhead)
-    at = np.flatnonzero((market.log_spread > 0) & (hazard.wait_share * hazard.rate_per_s > 0) & (runs.calm < 1.0))
+    at = np.flatnonzero((market.log_spread > 0) & (hazard.wait_share * hazard.rate_per_s > 0) & (runs.p_none < 1.0))
     if not at.size:
         return runs
-    cut = Cut.of(np.broadcast_to(np.asarray(work_s, float), runs.calm.shape), hazard)
+    cut = Cut.of(np.broadcast_to(np.asarray(work_s, float), runs.p_none.shape), hazard)
     changed = {name: getattr(runs, name).copy() for name in _MIXED}
     for some in (at[begin : begin + _TOGETHER] for begin in range(0, len(at), _TOGETHER)):
         for name, values in _mixed(runs.take(some), cut.take(some), hazard.take(some), market.take(some)).items():
@@ -85,8 +85,8 @@ def market_completion(
 def _mixed(runs: Completion, cut: Cut, hazard: Hazard, market: Market) -> dict[str, FloatArray]:
     """What the mixture changes of runs whose rate is the median, each of the shape it has there."""
     longest = (GIVEN_UP - 1.0) * runs.undisturbed_s
-    calm, delay = _mixture(cut, hazard, market, runs.delay_s, longest)
-    found = {"calm": calm, "delay_s": delay}
+    p_none, delay = _mixture(cut, hazard, market, runs.delay_s, longest)
+    found = {"p_none": p_none, "delay_s": delay}
     for side, factor in zip(("low", "high"), looked_at(runs.log_low, runs.log_high), strict=True):
         other, log = cut.slower(factor), np.log(factor)
         moved = runs.at_median_s * factor[:, None] ** getattr(runs, f"power_{side}") - other.whole_s[:, None]
@@ -94,8 +94,8 @@ def _mixed(runs: Completion, cut: Cut, hazard: Hazard, market: Market) -> dict[s
         shifted = np.maximum(shifted, delay) if side == "high" else np.minimum(shifted, delay)
         before, after = with_none(delay) + cut.whole_s[:, None], with_none(shifted) + other.whole_s[:, None]
         found[f"power_{side}"] = np.log(after / before) / log[:, None]
-        seen = np.minimum(calm, rarer) > np.exp(-RESTLESS)
-        fall = np.log(np.where(seen, calm, 1.0) / np.where(seen, rarer, 1.0)) / log
+        seen = np.minimum(p_none, rarer) > np.exp(-RESTLESS)
+        fall = np.log(np.where(seen, p_none, 1.0) / np.where(seen, rarer, 1.0)) / log
         found[f"fall_{side}"] = fall
     return found
 
@@ -110,7 +110,7 @@ def _mixture(
     runs, slices = len(middle), len(_MIDDLES)
     each = np.repeat(np.arange(runs), slices)
     rates, cuts = market.take(each).at(np.tile(_MIDDLES, runs), hazard.take(each)), cut.take(each)
-    calm = np.exp(-rates.rate_per_s * cuts.whole_s).reshape(runs, slices)
+    p_none = np.exp(-rates.rate_per_s * cuts.whole_s).reshape(runs, slices)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = (np.nan_to_num(part.reshape(runs, slices), nan=np.inf) for part in cuts.delayed(rates))
     most = longest_s[:, None]
@@ -128,10 +128,10 @@ def _mixture(
     delay = mean[:, :, None] + deviation[:, :, None] * (_gamma_shape(here) + exact * alike[:, :, None])
     least = np.minimum(np.minimum(rates.recover_s.reshape(runs, slices), mean), most)  # one repair
     delay = np.clip(delay, least[:, :, None], most[:, :, None]).reshape(runs, -1)
-    weight = ((_WEIGHT * (1.0 - calm))[:, :, None] * SHARES).reshape(runs, -1)
+    weight = ((_WEIGHT * (1.0 - p_none))[:, :, None] * SHARES).reshape(runs, -1)
     order = np.argsort(delay, axis=1, kind="stable")
     delay, weight = (np.take_along_axis(values, order, axis=1) for values in (delay, weight))
-    return (calm * _WEIGHT).sum(axis=1), _means(delay, weight, _ENDS)
+    return (p_none * _WEIGHT).sum(axis=1), _means(delay, weight, _ENDS)
 
 
 def _calmer(cut: Cut, hazard: Hazard, market: Market, middle: FloatArray) -> FloatArray:

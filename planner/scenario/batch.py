@@ -49,7 +49,7 @@ def batch_size(
             raise draft.fail(path, say("batch.too_many_sequences", amount=amount, most=LARGEST))
         return amount
     _need_length(draft, path, given, seq_length)
-    if _abbreviated(tokens_text):
+    if any(c.isalpha() for c in tokens_text.lower().replace("tokens", "").replace("token", "")):  # abbreviated: 4M
         sequences = round_batch(amount / seq_length)
     else:
         sequences, rest = divmod(amount, seq_length)
@@ -84,8 +84,8 @@ def _range(draft: Draft, path: str, least: int | None, most: int | None, step: i
     if least is not None and most is not None and least > most:
         raise draft.fail(f"{path}.min", say("batch.min_above_max", least=least, most=most))
     if step is not None and most is not None and most // step * step < max(least or 1, 1):
-        said = say("batch.no_multiple", step=step, least=max(least or 1, 1), most=most)
-        raise draft.fail(f"{path}.multiple_of", said)
+        why = say("batch.no_multiple", step=step, least=max(least or 1, 1), most=most)
+        raise draft.fail(f"{path}.multiple_of", why)
     return IntChoice(least, most, step)
 
 
@@ -107,7 +107,3 @@ def round_batch(sequences: float) -> int:
 def largest(choice: IntChoice | None) -> int | None:
     """The largest number that a choice allows; None where nothing bounds it."""
     return None if choice is None else max(choice.values, default=choice.maximum)
-
-
-def _abbreviated(tokens_text: str) -> bool:
-    return any(c.isalpha() for c in tokens_text.lower().replace("tokens", "").replace("token", ""))

@@ -11,7 +11,7 @@ from typing import Any
 
 from planner.money import Money
 from planner.scenario.batch import batch_size, critical_batch, global_batch, int_choice, largest
-from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
+from planner.scenario.currency import Rates, ask_lines, budget_of, money_of_scenario
 from planner.scenario.draft import Draft
 from planner.scenario.fields import with_place
 from planner.spec.adapter import ALL_LINEAR, RANK, Adapter
@@ -52,7 +52,6 @@ _MODEL_FILES = (".json", ".yml", ".yaml")
 _HUB_ID = (
     r"[A-Za-z0-9][\w.-]*/[\w.-]+(?<!\.json)(?<!\.yml)(?<!\.yaml)"  # a maker and a model, as hubs of models have them
 )
-_DAY_S = 86400.0
 #: Keys of training beside `adapter`: values that go together with it, and the code of what is said of others.
 ADAPTER_CONFLICTS = (
     ("precision", ("bf16", "fp16"), "build.quantised"),
@@ -84,7 +83,7 @@ class Builder:
         training = self._training(seq_length, model)
         self._check_size(data, seq_length, training)
         money = money_of_scenario(self.draft, self.rates)
-        budget = self._budget(money)
+        budget = budget_of(self.draft, money, "build.deadline_start")
         storage, egress, terms = (self.values[key] for key in ("storage", "egress", "terms"))
         return Scenario(
             name=name,
@@ -223,8 +222,8 @@ class Builder:
             self.draft.default("training.starts_from", say("defaults.from_adapted"))
         for key, able, code in ADAPTER_CONFLICTS:
             if (training[key] or able[0]) not in able:
-                said = say_from(code, {"method": adapter.method, "value": training[key]})
-                raise self.draft.fail(f"training.{key}", said)
+                why = say_from(code, {"method": adapter.method, "value": training[key]})
+                raise self.draft.fail(f"training.{key}", why)
         if model.layers:  # else a file holds the shape, which is read later
             with_place(self.draft.node("training.adapter"), "training.adapter", lambda: targets(model, adapter))
         return adapter
@@ -270,25 +269,13 @@ class Builder:
         product = math.prod(parts)
         if row["gpus"] is not None and (row["gpus"] % product or (row["dp"] is not None and product != row["gpus"])):
             written = " x ".join(map(str, parts))
-            said = say("build.no_layout", parts=written, product=product, gpus=row["gpus"])
-            raise self.draft.fail(f"throughput.{i}.gpus", said)
+            why = say("build.no_layout", parts=written, product=product, gpus=row["gpus"])
+            raise self.draft.fail(f"throughput.{i}.gpus", why)
         share = (row["micro_batch"] or 1) * (row["dp"] or 1)
         if row["global_batch"] is not None and row["global_batch"] % share:
-            said = say("build.no_share", batch=row["global_batch"], share=share)
-            raise self.draft.fail(f"throughput.{i}.global_batch", said)
+            why = say("build.no_share", batch=row["global_batch"], share=share)
+            raise self.draft.fail(f"throughput.{i}.global_batch", why)
         return MeasuredThroughput(**row)
-
-    def _budget(self, money: Money) -> Budget:
-        given = self.values["budget"]
-        start, deadline, time_s = given["start"], given["deadline"], given["time"]
-        if deadline is not None:
-            if start is None:
-                raise self.draft.fail("budget.deadline", say("build.deadline_start"))
-            time_s = (deadline - start).days * _DAY_S
-            if time_s <= 0:
-                said = say("build.deadline_before", deadline=deadline, start=start)
-                raise self.draft.fail("budget.deadline", said)
-        return Budget(time_s, budget_usd(self.draft, money), given["confidence"], start, deadline)
 
     def _objective(self, budget: Budget, money: Money) -> Objective:
         given = self.values["objective"]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 from planner.money import HOURS, USD, Money
 from planner.scenario.draft import Draft
-from planner.spec.scenario import AskLine
+from planner.spec.scenario import AskLine, Budget
 from planner.words import say
 
+_DAY_S = 86400.0
 Rates = Callable[[], Mapping[str, Money]]
 
 
@@ -21,17 +22,17 @@ def money_of_scenario(draft: Draft, rates: Rates) -> Money:
         If nobody states a rate, two units meet, or something that is paid in money stands beside a count of hours.
     """
     given, cost = draft.values["currency"], draft.values["budget"]["cost"]
-    said = cost[1] if cost is not None else ""
+    written = cost[1] if cost is not None else ""
     if isinstance(given, dict):
         per_usd = given["per_usd"] if given["per_usd"] is not None else 1.0 / given["usd"]
         money = Money(given["code"], per_usd, given["as_of"], given["source"] or say("currency.scenario"))
         if money.unit == "USD":
             raise draft.fail("currency", say("currency.usd_needs_no_rate"))
     else:
-        money = _named(draft, given or said or "USD", "budget.cost" if given is None else "currency", rates)
-    if said and said not in (money.unit, "USD" if money.foreign else money.unit):
-        raise draft.fail("budget.cost", say("currency.two_units", unit=said, other=money.unit))
-    if cost is not None and not said and money != USD:
+        money = _named(draft, given or written or "USD", "budget.cost" if given is None else "currency", rates)
+    if written and written not in (money.unit, "USD" if money.foreign else money.unit):
+        raise draft.fail("budget.cost", say("currency.two_units", unit=written, other=money.unit))
+    if cost is not None and not written and money != USD:
         raise draft.fail("budget.cost", say("currency.ambiguous", amount=cost[0], unit=money.unit))
     if money.hours:
         _refuse_money(draft, money)
@@ -57,10 +58,21 @@ def _refuse_money(draft: Draft, money: Money) -> None:
         raise draft.fail("objective", say("currency.day_is_money", unit=money.unit))
 
 
-def budget_usd(draft: Draft, money: Money) -> float | None:
-    """`budget.cost` in US dollars, or in the hours that are counted."""
-    cost = draft.values["budget"]["cost"]
-    return None if cost is None else _usd(draft, "budget.cost", cost, money)
+def budget_of(draft: Draft, money: Money, without_start: str) -> Budget:
+    """What `budget` states, its cost in US dollars or in the hours that are counted.
+
+    `without_start`: the code of what is said of a deadline whose first day is not stated.
+    """
+    given = draft.values["budget"]
+    start, deadline, time_s, cost = (given[key] for key in ("start", "deadline", "time", "cost"))
+    if deadline is not None:
+        if start is None:
+            raise draft.fail("budget.deadline", say(without_start))
+        time_s = (deadline - start).days * _DAY_S
+        if time_s <= 0:
+            raise draft.fail("budget.deadline", say("build.deadline_before", deadline=deadline, start=start))
+    usd = None if cost is None else _usd(draft, "budget.cost", cost, money)
+    return Budget(time_s, usd, given["confidence"], start, deadline)
 
 
 def ask_lines(draft: Draft, money: Money) -> tuple[AskLine, ...]:

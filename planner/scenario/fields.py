@@ -80,8 +80,8 @@ class Text:
     def read(self, node: Node, path: str, _: Reading) -> str:
         text = _scalar(node, path, self.wanted)
         if not text or len(text) > self.longest or not text.isprintable():
-            said = say("fields.text", text=shown(text), wanted=self.wanted, longest=self.longest)
-            raise fail(node.where, path, said)
+            why = say("fields.text", text=shown(text), wanted=self.wanted, longest=self.longest)
+            raise fail(node.where, path, why)
         if self.pattern and not re.fullmatch(self.pattern, text):
             raise fail(node.where, path, is_not(text, self.wanted))
         return text
@@ -225,8 +225,8 @@ class Quantity:
         ]
         for limit, holds, code in limits:
             if limit is not None and not holds(size, limit):
-                said = say("fields.beyond", text=shown(text), limit=say(code, limit=self.show(limit)))
-                raise fail(node.where, path, said)
+                why = say("fields.beyond", text=shown(text), limit=say(code, limit=self.show(limit)))
+                raise fail(node.where, path, why)
         return value
 
 
@@ -262,8 +262,8 @@ def whole(least: int = 1, most: int = 10**15, unit: str = "") -> Quantity:
 def real(*, least: float | None = None, above: float | None = None, most: float | None = None) -> Quantity:
     """A bare number."""
     limits = (("wanted.at_least", least), ("wanted.above", above), ("wanted.at_most", most))
-    said = [say(code, limit=units.format_number(limit)) for code, limit in limits if limit is not None]
-    wanted = say("wanted.limited", limits=said) if said else say("quantities.number")
+    limited = [say(code, limit=units.format_number(limit)) for code, limit in limits if limit is not None]
+    wanted = say("wanted.limited", limits=limited) if limited else say("quantities.number")
     return Quantity(
         lambda text: quantities.parse_number(text, wanted),
         wanted,

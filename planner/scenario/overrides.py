@@ -55,7 +55,8 @@ def _put(root: Node, parts: Sequence[str], value: Node, where: str) -> None:
             node = node.items[int(part)]
         elif node.fields is not None:
             if last and value.empty and value.text.strip():
-                _take_away(node, part)
+                node.fields.pop(part, None)
+                node.key_where.pop(part, None)
             elif last:
                 _set(node, part, value, where)
             elif part not in node.fields:
@@ -69,8 +70,3 @@ def _set(node: Node, key: str, value: Node, where: str) -> None:
     if node.fields is not None:
         node.fields[key] = value
         node.key_where[key] = where
-
-
-def _take_away(node: Node, key: str) -> None:
-    (node.fields or {}).pop(key, None)
-    node.key_where.pop(key, None)

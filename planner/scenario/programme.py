@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from planner.money import Money
 from planner.reading.names import did_you_mean
 from planner.reading.tree import Node
 from planner.scenario.build import Builder, Models, Values, quota_of
-from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
+from planner.scenario.currency import Rates, ask_lines, budget_of, money_of_scenario
 from planner.scenario.draft import Draft
 from planner.scenario.fields import Reading, fail
 from planner.scenario.sections import SCENARIO
@@ -41,7 +40,7 @@ class ProgrammeBuilder:
     reading: Reading
     models: Models
     rates: Rates
-    said: list[tuple[str, str]] = field(default_factory=list)  # defaults of the order
+    order_defaults: list[tuple[str, str]] = field(default_factory=list)
 
     def programme(self, digest: str) -> Programme:
         """The whole programme.
@@ -57,7 +56,7 @@ class ProgrammeBuilder:
             if values[key] is not None:
                 raise draft.fail(key, say("programme.of_stages", key=key))
         money = money_of_scenario(draft, self.rates)
-        budget = self._budget(draft, money)
+        budget = budget_of(draft, money, "programme.deadline_start")
         name = values["name"] or draft.default("name", self.file.stem)
         quotas = tuple(self._quota(draft, i, row, budget) for i, row in enumerate(values["cluster"]["quotas"] or ()))
         reservations = tuple(
@@ -77,23 +76,11 @@ class ProgrammeBuilder:
             transfer=None if given is None else Transfer(given["rate"][0], given["usd_per_gb"]),
             ask=ask_lines(draft, money),
             money=money,
-            defaults=(*defaults, *self.said, *_defaults_of(stages)),
+            defaults=(*defaults, *self.order_defaults, *_defaults_of(stages)),
             source=self.file.name,
             digest=digest,
             folder=str(self.file.parent),
         )
-
-    def _budget(self, draft: Draft, money: Money) -> Budget:
-        given = draft.values["budget"]
-        start, deadline, time_s = given["start"], given["deadline"], given["time"]
-        if deadline is not None:
-            if start is None:
-                raise draft.fail("budget.deadline", say("programme.deadline_start"))
-            time_s = (deadline - start).days * DAY_S
-            if time_s <= 0:
-                said = say("build.deadline_before", deadline=deadline, start=start)
-                raise draft.fail("budget.deadline", said)
-        return Budget(time_s, budget_usd(draft, money), given["confidence"], start, deadline)
 
     def _objective(self, draft: Draft, budget: Budget) -> Objective:
         given = draft.values["objective"]
@@ -189,8 +176,8 @@ class ProgrammeBuilder:
         """A stage's days lie within the programme's."""
         since, until = _day_of(row["not_before"], budget), _day_of(row["deadline"], budget)
         if until is not None and until <= 0:
-            said = say("programme.not_after_start", day=row["deadline"], start=budget.start)
-            raise draft.fail(f"stages.{i}.deadline", said)
+            why = say("programme.not_after_start", day=row["deadline"], start=budget.start)
+            raise draft.fail(f"stages.{i}.deadline", why)
         if since is not None and budget.time_s is not None and since * DAY_S >= budget.time_s:
             days = {"day": row["not_before"], "days": budget.time_s / DAY_S, "start": budget.start}
             raise draft.fail(f"stages.{i}.not_before", say("programme.not_before_end", **days))
@@ -200,7 +187,7 @@ class ProgrammeBuilder:
         given = row["after"]
         if given is None:
             if i:
-                self.said.append((f"stages.{names[i]}.after", say("defaults.after", stage=names[i - 1])))
+                self.order_defaults.append((f"stages.{names[i]}.after", say("defaults.after", stage=names[i - 1])))
             return (i - 1,) if i else ()
         if given == ["none"]:
             return ()
@@ -231,10 +218,10 @@ class ProgrammeBuilder:
     ) -> None:
         if at in way:
             circle = [*way[way.index(at) :], at]
-            said = names[circle[-1]]
+            why = names[circle[-1]]
             for k in reversed(circle[:-1]):
-                said = say("programme.which_is_after", stage=names[k], rest=said)
-            raise draft.fail(f"stages.{circle[0]}.after", say("programme.circle", circle=said))
+                why = say("programme.which_is_after", stage=names[k], rest=why)
+            raise draft.fail(f"stages.{circle[0]}.after", say("programme.circle", circle=why))
         if at in done:
             return
         for before in after[at]:
@@ -253,8 +240,8 @@ class ProgrammeBuilder:
         path, given = f"stages.{i}.inherits", row["inherits"]
         if given is None:
             if after and _shape(scenarios[after[0]]) == _shape(scenarios[i]):
-                said = say("defaults.inherits", stage=names[after[0]])
-                self.said.append((f"stages.{names[i]}.inherits", said))
+                why = say("defaults.inherits", stage=names[after[0]])
+                self.order_defaults.append((f"stages.{names[i]}.inherits", why))
                 return ("checkpoint",)
             return ()
         kept = tuple(dict.fromkeys(given))

@@ -56,12 +56,8 @@ def _leaves(value: object, path: str) -> Iterator[tuple[str, str]]:
         for i, entry in enumerate(value):
             yield from _leaves(entry, f"{path}.{i}")
     else:
-        yield _key(path), _text(path, value)
-
-
-def _key(path: str) -> str:
-    unit = next((unit for unit in _UNITS if path.endswith(unit)), "")
-    return path.removesuffix(unit)
+        unit = next((unit for unit in _UNITS if path.endswith(unit)), "")
+        yield path.removesuffix(unit), _text(path, value)
 
 
 def _text(path: str, value: object) -> str:
@@ -88,13 +84,13 @@ def _text(path: str, value: object) -> str:
 
 def _choice(value: IntChoice) -> str:
     """A pinned number, a list or a range in words; "" where everything is allowed."""
-    said: list[str] = []
+    parts: list[str] = []
     if value.values:
-        said.append(say("asked.values", values=[format_count(each) for each in value.values]))
+        parts.append(say("asked.values", values=[format_count(each) for each in value.values]))
     if value.minimum is not None:
-        said.append(say("asked.at_least", least=value.minimum))
+        parts.append(say("asked.at_least", least=value.minimum))
     if value.maximum is not None:
-        said.append(say("asked.at_most", most=value.maximum))
+        parts.append(say("asked.at_most", most=value.maximum))
     if value.multiple_of not in (None, 1):
-        said.append(say("asked.multiples", of=value.multiple_of))
-    return say("asked.choice", parts=said) if said else ""
+        parts.append(say("asked.multiples", of=value.multiple_of))
+    return say("asked.choice", parts=parts) if parts else ""

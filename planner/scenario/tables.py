@@ -148,10 +148,10 @@ class KeyedMap:
         if child is not None:
             return key.kind.read(child, inner, reading)
         if key.required and self.instead not in (node.fields or {}):
-            said: dict[str, Any] = {"key": key.name, "help": phrase("keys", key.help)}
+            values: dict[str, Any] = {"key": key.name, "help": phrase("keys", key.help)}
             if key.examples:
-                raise fail(node.where, path, say("fields.missing_such", example=str(key.examples[0]), **said))
-            raise fail(node.where, path, say("fields.missing", **said))
+                raise fail(node.where, path, say("fields.missing_such", example=str(key.examples[0]), **values))
+            raise fail(node.where, path, say("fields.missing", **values))
         if key.fill:
             return key.kind.read(Node(node.where, fields={}), inner, reading)
         if key.default is not None:

@@ -77,25 +77,20 @@ def _batch(space: SearchSpace, plan: Plan) -> list[Binding]:
     end = "min" if plan.global_batch == low else "max"
     critical = space.critical(plan.tokens).doubling_sequences(plan.seq_length)
     share = float(token_multiplier(plan.global_batch, critical) / token_multiplier(low, critical)) - 1.0
-    loss, total = space.run.loss, space.length.total_samples
+    loss, total = space.run.loss, space.run.length.total_samples
     if loss is not None:  # repeats of the data counted
         share = int(loss.samples(total, plan.global_batch)) / int(loss.samples(total, low)) - 1.0
-    limit = limit_of(end, low, high)
+    limit = low if end == "min" else high
     where = say(f"binding.batch_{end if plan.global_batch == limit else 'multiple'}")
     batch = {"batch": plan.global_batch, "where": where, "low": low, "high": high}
-    active, size = parameter_counts(space.pools[0].setting.model).active, total * space.length.seq_length
+    active, size = parameter_counts(space.pools[0].setting.model).active, total * space.run.length.seq_length
     start = starts_from(space.scenario.training.starts_from, active, size)
     if end == "max" and start != "checkpoint":  # the law is of training from scratch
         tokens = say("binding.tokens_asked" if loss is None else "binding.tokens_to_the_loss")
-        said = say("binding.batch_costs", **batch, share=share, critical=round(critical), tokens=tokens)
+        text = say("binding.batch_costs", **batch, share=share, critical=round(critical), tokens=tokens)
     else:
-        said = say("binding.batch", **batch)
-    return [Binding(f"training.global_batch.{end}", said, float(plan.global_batch), float(limit), "sequences")]
-
-
-def limit_of(end: str, low: int, high: int) -> int:
-    """The end of a range by its name, min or max."""
-    return low if end == "min" else high
+        text = say("binding.batch", **batch)
+    return [Binding(f"training.global_batch.{end}", text, float(plan.global_batch), float(limit), "sequences")]
 
 
 def _memory(state: SearchState, best: int, plan: Plan) -> list[Binding]:
@@ -110,8 +105,8 @@ def _memory(state: SearchState, best: int, plan: Plan) -> list[Binding]:
         return []
     faster = 1.0 - float(found.seconds[0] / state.best.seconds[best])
     used, capacity = plan.memory_gib.total, plan.memory_gib.capacity
-    said = say("binding.memory", used=used, capacity=capacity, faster=faster)
-    return [Binding("memory", said, used, capacity, "GiB")]
+    text = say("binding.memory", used=used, capacity=capacity, faster=faster)
+    return [Binding("memory", text, used, capacity, "GiB")]
 
 
 def _nodes(space: SearchSpace, plan: Plan) -> list[Binding]:
@@ -120,8 +115,8 @@ def _nodes(space: SearchSpace, plan: Plan) -> list[Binding]:
     size, gpus = plan.gpus // plan.nodes, plan.paid_gpus  # spare nodes are ordered too
     if offer.max_nodes is not None and gpus // size >= offer.max_nodes:
         code = "binding.nodes_owned" if offer.pricing == "owned" else "binding.nodes_sold"
-        said = say(code, offer=offer.id, nodes=offer.max_nodes, basis=offer.max_nodes_basis)
-        return [Binding("offer.max_nodes", said, float(gpus // size), float(offer.max_nodes), "nodes")]
+        text = say(code, offer=offer.id, nodes=offer.max_nodes, basis=offer.max_nodes_basis)
+        return [Binding("offer.max_nodes", text, float(gpus // size), float(offer.max_nodes), "nodes")]
     if gpus + size > most:
         return [Binding("cluster.max_gpus", say("binding.max_gpus", gpus=most), float(gpus), float(most), "GPUs")]
     return []
@@ -133,7 +128,7 @@ def warnings_of(space: SearchSpace, plan: Plan | None) -> tuple[str, ...]:
     if not space.offers:
         out.append(say("warnings.no_offer"))
     if plan is None:
-        return (*out, *space.length.remarks)
+        return (*out, *space.run.length.remarks)
     out = [*_of_the_batch(space, plan), *out, *_not_joined(space, plan)]
     if space.scenario.cost_left_out:
         out.append(say("warnings.cost_left_out_assumed" if plan.offer.priced else "warnings.cost_left_out"))
@@ -160,7 +155,7 @@ def warnings_of(space: SearchSpace, plan: Plan | None) -> tuple[str, ...]:
         out.append(say("warnings.framework_unmeasured", framework=row.title))
     elif plan.basis == "modelled":
         out.append(say("warnings.modelled"))
-    return (*out, *space.length.remarks)
+    return (*out, *space.run.length.remarks)
 
 
 def _spot(plan: Plan) -> str:
@@ -175,7 +170,7 @@ def _spot(plan: Plan) -> str:
 
 def _of_the_batch(space: SearchSpace, plan: Plan) -> list[str]:
     """Whether so few iterations, or so many passes over so little data, can be meant."""
-    samples = space.length.samples_per_epoch or None
+    samples = space.run.length.samples_per_epoch or None
     if samples is not None and plan.global_batch > samples:
         return [say("warnings.batch_beyond_data", batch=plan.global_batch, samples=samples)]
     if plan.iterations == 1:

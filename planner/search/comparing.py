@@ -190,7 +190,7 @@ def _why(code: str, first: Plan | None, contenders: Sequence[_Contender]) -> str
     """Time and cost against the first side's, taken apart into the factors that multiply to them."""
     if first is None or code not in ("comparing.time", "comparing.cost"):
         return ""
-    told = []
+    ratios = []
     for c in contenders:
         plan = c.side.plan
         if plan is None or plan is first:
@@ -199,8 +199,8 @@ def _why(code: str, first: Plan | None, contenders: Sequence[_Contender]) -> str
         if ratio != 1.0:
             parts = [say("comparing.factor", factor=factor, of=say(of)) for of, factor in factors.items()]
             product = reduce(lambda some, other: say("comparing.times", some=some, other=other), parts)
-            told.append(say("comparing.apart", side=c.side.label, ratio=ratio, product=product))
-    return say("comparing.each", told=told) if told else ""
+            ratios.append(say("comparing.apart", side=c.side.label, ratio=ratio, product=product))
+    return say("comparing.each", told=ratios) if ratios else ""
 
 
 def _needs(contenders: Sequence[_Contender]) -> list[Difference]:

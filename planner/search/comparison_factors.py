@@ -27,8 +27,8 @@ def _cost(usd: float) -> str:
 
 def _pays(found: Buying | None) -> str:
     """From which use on, and after how many months, buying pays against each kind of renting."""
-    told = [] if found is None else [_against(found, each) for each in found.rented]
-    return say("comparing.rented", told=told) if told else ""
+    rented = [] if found is None else [_against(found, each) for each in found.rented]
+    return say("comparing.rented", told=rented) if rented else ""
 
 
 def _against(found: Buying, each: Rented) -> str:

@@ -69,10 +69,10 @@ def _flash(settings: Sequence[Setting]) -> str:
     """Whether attention has flash kernels, by framework; parts for which there are none are named apart."""
     able = [s for s in settings if s.accelerator.flash_attention]
     without = sorted({s.accelerator.id for s in settings if not s.accelerator.flash_attention})
-    said = [_by_framework(able, lambda s: not is_unfused(s))] if able else []
+    parts = [_by_framework(able, lambda s: not is_unfused(s))] if able else []
     if without:
-        said.append(say("conditions.no_kernels", parts=without))
-    return say("conditions.both", said=said)
+        parts.append(say("conditions.no_kernels", parts=without))
+    return say("conditions.both", said=parts)
 
 
 def _by_framework(settings: Iterable[Setting], of: Callable[[Setting], bool]) -> str:
@@ -81,5 +81,5 @@ def _by_framework(settings: Iterable[Setting], of: Callable[[Setting], bool]) ->
     for s in settings:
         name = f"{s.framework} {s.release}" if s.release not in ("", "latest") else s.framework
         found.setdefault(of(s), {})[name] = None
-    said = [say(f"conditions.{str(value).lower()}", of=sorted(found[value])) for value in sorted(found)[::-1]]
-    return say("conditions.both", said=said)
+    parts = [say(f"conditions.{str(value).lower()}", of=sorted(found[value])) for value in sorted(found)[::-1]]
+    return say("conditions.both", said=parts)

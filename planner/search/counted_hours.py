@@ -10,10 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from planner.money import NODE_HOURS, Money
-from planner.spec.hardware import Offer
+from planner.spec.hardware import Offer, OfferTerms
 from planner.words import say
-
-_KEPT = ("waiting_s", "minimum_gpus", "minimum_nodes")
 
 
 def counted(offers: Iterable[Offer], money: Money) -> tuple[Offer, ...]:
@@ -35,5 +33,5 @@ def _counted(offer: Offer, money: Money, source: str) -> Offer:
         date_kind="user",
         as_of="",
         source=source,
-        extras={name: value for name, value in offer.extras.items() if name in _KEPT},
+        terms=OfferTerms(waiting_s=offer.terms.waiting_s, minimum_nodes=offer.terms.minimum_nodes),
     )

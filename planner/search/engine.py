@@ -35,7 +35,7 @@ OF_ROWS = (
     "instances",
     "times",
     "ways",
-    "beside",
+    "outside_pipeline",
     "stage",
 )
 
@@ -92,7 +92,7 @@ class _Branch:
         parts = [t.on(int(gpus), space.dp, space.batches) for gpus in self.gpus]
         self.row, self.dp = row, dp = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
         self.cell = np.repeat(np.arange(len(self.gpus)), [len(p[0]) for p in parts])
-        self.instances, self.beside = np.ones_like(row), np.zeros(len(row))
+        self.instances, self.outside_pipeline = np.ones_like(row), np.zeros(len(row))
         self.unit = dp * t.group[row]
         self.times = t.times(row, dp)  # candidates that a row is at each cut of a batch
         self.ways = space.batches.ways(self.unit) * self.times
@@ -138,13 +138,13 @@ class _Branch:
         space, t = self.space, self.space.table
         n, _ = space.run.least(space.batches.low, space.batches.high)
         scale = n * space.factor(self.gpus)
-        self.beside = np.zeros(len(self.row))
+        self.outside_pipeline = np.zeros(len(self.row))
         for begin in range(0, len(self.row), SLICE):
             some = slice(begin, begin + SLICE)
             kernels = space.at_ends.take(t.kernel[self.row[some]] * len(space.ends) + last[some])
             each = space.outside_pipeline_s(kernels, self.row[some], self.dp[some], self.instances[some])
-            self.beside[some] = scale[self.cell[some]] * each
-        return self.beside
+            self.outside_pipeline[some] = scale[self.cell[some]] * each
+        return self.outside_pipeline
 
     def _fit_memory(self) -> None:
         """The largest micro-batches that fit with full pipelines (strict) and with the fewest micro-batches (loose)."""
@@ -196,7 +196,7 @@ class _Branch:
             fills = start * self.dp[at] / reference  # of a micro-batch: how often the pipeline fills
             fills = np.where(start > self.strict[at], np.maximum(fills, unfilled[at]), fills)
             fill = self.scale[at] * t.pp[self.row[at]] * self.fill[self.stage[at], i] * fills
-            bound = self._stages(i, at) + fill + self.beside[at]
+            bound = self._stages(i, at) + fill + self.outside_pipeline[at]
             slow = bound > limit[at]
             if slow.any():
                 out = at[slow]
@@ -213,7 +213,7 @@ class _Branch:
         share = np.floor(t.share(row, covered) * SHARES) / SHARES
         slow_s, fill_s = stage_s(space.scope, space.kernels(row, last, share), t.pp[row], t.vpp[row])
         busy = self.scale[at] * t.pp[row] * (slow_s + fill_s * (first * self.dp[at] / reference)) / last
-        bound[some] = np.maximum(bound[some], busy + self._passing(at) + self.beside[at])
+        bound[some] = np.maximum(bound[some], busy + self._passing(at) + self.outside_pipeline[at])
         return pair, interval, bound
 
     def _ways_between(self, at: IntArray, start: int | IntArray, end: int | IntArray) -> IntArray:

@@ -95,14 +95,16 @@ def _with_most(
         return build(other, catalog, calibration, offers)
 
     found = most_training(scenario, of)
-    told = explain(found.scenario, catalog, calibration, why_not=why_not, offers=offers)
-    if told.plan is None:
-        return replace(told, goal=asked(scenario))
+    explanation = explain(found.scenario, catalog, calibration, why_not=why_not, offers=offers)
+    if explanation.plan is None:
+        return replace(explanation, goal=asked(scenario))
     return replace(
-        told,
-        binding=(*ends_at(found, of), *(each for each in told.binding if not each.key.startswith("budget."))),
-        worth=() if found.capped else tuple(_worth_of_most(scenario, found, of, told.plan)),
-        tolerances=told.tolerances if found.capped else (),  # with all that fits, none is slower and keeps the budgets
+        explanation,
+        binding=(*ends_at(found, of), *(each for each in explanation.binding if not each.key.startswith("budget."))),
+        worth=() if found.capped else tuple(_worth_of_most(scenario, found, of, explanation.plan)),
+        tolerances=explanation.tolerances
+        if found.capped
+        else (),  # with all that fits, none is slower and keeps the budgets
         goal=asked(scenario),
     )
 

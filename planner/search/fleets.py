@@ -261,7 +261,7 @@ def _shared(
         if limit.name == "fleet.cost":
             more = limit.limit * 0.01
             wider = replace(fleet, cost_usd=limit.limit + more)
-            said = say("fleets.more_cost", cost=more)
+            amount = say("fleets.more_cost", cost=more)
         else:
             more = 8.0
             quotas = tuple(
@@ -269,10 +269,10 @@ def _shared(
                 for i, q in enumerate(fleet.quotas)
             )
             wider = replace(fleet, quotas=quotas)
-            said = say("fleets.more_gpus", gpus=8)
+            amount = say("fleets.more_gpus", gpus=8)
         again = _choose(columns, weights, wider)
         saves = None if again is None else now - _total(columns, weights, again)
-        text = say("fleets.gain" if saves else "fleets.no_gain", more=said, of=limit.name, saves=saves)
+        text = say("fleets.gain" if saves else "fleets.no_gain", more=amount, of=limit.name, saves=saves)
         out.append(SharedUse(limit.name, limit.limit, used, more, saves, text))
     return tuple(out)
 
@@ -303,11 +303,12 @@ def _picks(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -> 
 def _chances(
     columns: Sequence[_Columns], picked: Sequence[int], picks: Sequence[Pick], fleet: Fleet
 ) -> tuple[float | None, float | None]:
-    """Probability that the sum of costs keeps the budget: costs moving together, and independent."""
+    """Probability that the sum of costs keeps the budget: costs moving together, and independent ones, drawn."""
     if fleet.cost_usd is None:
         return None, None
     costs = [_cost(c, i, pick) for c, i, pick in zip(columns, picked, picks, strict=True)]
-    return _together(costs, fleet.cost_usd), _apart(costs, fleet.cost_usd)
+    drawn = np.sum([cost.draw(DRAWS, SEED + n) for n, cost in enumerate(costs)], axis=0)
+    return _together(costs, fleet.cost_usd), float(np.mean(drawn <= fleet.cost_usd))
 
 
 def _cost(columns: _Columns, at: int, pick: Pick) -> PlanCost:
@@ -324,9 +325,3 @@ def _together(costs: Sequence[PlanCost], usd: float) -> float:
         kept = sum(cost.quantile(middle) for cost in costs) <= usd
         low, high = (middle, high) if kept else (low, middle)
     return high
-
-
-def _apart(costs: Sequence[PlanCost], usd: float) -> float:
-    """P(sum <= usd) of independent costs, by drawing them."""
-    total = np.sum([cost.draw(DRAWS, SEED + n) for n, cost in enumerate(costs)], axis=0)
-    return float(np.mean(total <= usd))

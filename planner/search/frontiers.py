@@ -14,7 +14,7 @@ from planner.performance.calibration import Calibration
 from planner.results.answers import Frontier
 from planner.search.binding import warnings_of
 from planner.search.building import build
-from planner.search.objectives import Goal, View, aiming_at, find, order_keys, tally_unvisited
+from planner.search.objectives import View, aiming_at, budget_goal, find, order_keys, tally_unvisited
 from planner.search.optimum import asked, certify, defaults_of, provenance_of
 from planner.search.plans import make_plan
 from planner.search.pruning import SLACK, Limits, Tally
@@ -45,7 +45,7 @@ def frontier(
     """
     state = build(scenario, catalog, calibration, offers)
     budget = scenario.budget
-    bounded = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
+    bounded = budget_goal(budget, per_usd=1.0)
     tally = Tally.of(len(state.space))
     view = View(state, bounded)
     axes = time_and_cost(view)
@@ -146,8 +146,8 @@ def _first_of_equals(
         same = (first == first[i]) & (second == second[i])
         if gpus:
             same &= state.space.paid_gpus[cells] == state.space.paid_gpus[cells[i]]
-        twins = cells[same]
-        out.append(int(twins[np.lexsort(order_keys(view, twins)[::-1])[0]]) if len(twins) > 1 else int(cells[i]))
+        equal = cells[same]
+        out.append(int(equal[np.lexsort(order_keys(view, equal)[::-1])[0]]) if len(equal) > 1 else int(cells[i]))
     return np.array(out, dtype=np.int64)
 
 

@@ -11,13 +11,13 @@ from planner.performance.frameworks import why_no_layout
 from planner.results.answers import Alternative, Infeasible
 from planner.scenario.sections import PRECISIONS
 from planner.search.memory_relaxations import lacking
-from planner.search.objectives import Goal, View, aiming_at, find
+from planner.search.objectives import Goal, View, aiming_at, budget_goal, find
 from planner.search.plans import make_plan
 from planner.search.pools import no_units, unfit_reasons
 from planner.search.relaxations import relaxations
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
-from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of
+from planner.search.shortfalls import least_factor, least_sum, needs_of
 from planner.words import say
 
 
@@ -30,7 +30,7 @@ def what_would_do(state: SearchState, *, advice: bool = True) -> Infeasible:
     least_time = None if quick is None else fastest.value_at(quick)
     least_cost = None if cheap is None else cheapest.value_at(cheap)
     return Infeasible(
-        reason=_reason(state, budget_goal(state.space.scenario), least_time, least_cost),
+        reason=_reason(state, budget_goal(state.space.scenario.budget), least_time, least_cost),
         least_time_s=least_time,
         least_cost_usd=least_cost,
         fastest=None
@@ -77,18 +77,18 @@ def _no_offer(space: SearchSpace) -> str:
     lacks = {reason: space.left_out[reason] for reason in unfit_reasons(space.scenario) if reason in space.left_out}
     if not lacks:
         return say("infeasible.no_offer")
-    told = [say("infeasible.lacks", reason=reason, offers=n) for reason, n in lacks.items()]
+    lacking = [say("infeasible.lacks", reason=reason, offers=n) for reason, n in lacks.items()]
     if no_units(space.scenario.training.precision) not in lacks:
-        return say("infeasible.unfit", lacks=told)
+        return say("infeasible.unfit", lacks=lacking)
     framework = space.scenario.training.framework
     cluster = space.scenario.cluster
     named = [space.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
     known = {p for name in frameworks_for(framework) for p in frameworks()[name].precisions}
     instead = [p for p in PRECISIONS if p in known and any(is_gpu(part) and supports(part, p) for part in named)]
     if not instead:
-        return say("infeasible.unfit_precision", lacks=told)
+        return say("infeasible.unfit_precision", lacks=lacking)
     set_to = reduce(lambda some, other: say("infeasible.or", some=some, other=other), instead)
-    return say("infeasible.unfit_precision_set", lacks=told, precision=set_to)
+    return say("infeasible.unfit_precision_set", lacks=lacking, precision=set_to)
 
 
 def _between(state: SearchState, ends: set[int | None]) -> tuple[Alternative, ...]:
@@ -96,19 +96,23 @@ def _between(state: SearchState, ends: set[int | None]) -> tuple[Alternative, ..
     budget = state.space.scenario.budget
     if budget.time_s is None or budget.cost_usd is None:
         return ()
-    within_time = View(state, budget_goal(state.space.scenario, cost_usd=None, per_usd=1.0, at=budget.confidence))
-    within_cost = View(state, budget_goal(state.space.scenario, time_s=None, per_second=1.0, at=budget.confidence))
+    within_time = View(
+        state, budget_goal(state.space.scenario.budget, cost_usd=None, per_usd=1.0, at=budget.confidence)
+    )
+    within_cost = View(
+        state, budget_goal(state.space.scenario.budget, time_s=None, per_second=1.0, at=budget.confidence)
+    )
     candidates = [(view, cell) for view in (within_time, within_cost) if (cell := find(view)) is not None]
     factor = least_factor(state)
     candidates += [] if factor is None else [factor[1:]]
     in_sum = least_sum(state)
     candidates += [] if in_sum is None else [in_sum]
     out = []
-    told = set(ends)
+    seen = set(ends)
     for view, cell in candidates:
-        if cell in told:
+        if cell in seen:
             continue
-        told.add(cell)
+        seen.add(cell)
         time, cost = needs_of(state, view, cell)
         shares = say("infeasible.shares", time=time / budget.time_s, cost=cost / budget.cost_usd)
         plan = make_plan(state, state.best.pick(cell), state.space.offers[int(view.offer[cell])])

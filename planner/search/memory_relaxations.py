@@ -11,9 +11,8 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.results.answers import Change
 from planner.search.building import build_like
 from planner.search.layout_space import LayoutSpace
-from planner.search.objectives import Goal, View, find
+from planner.search.objectives import Goal, View, budget_goal, find
 from planner.search.search_state import SearchState
-from planner.search.shortfalls import budget_goal
 from planner.spec.scenario import MOST_GPUS, LayoutBounds, Scenario
 from planner.words import say
 
@@ -87,7 +86,7 @@ def least_memory(space: LayoutSpace, gpus: int) -> tuple[float, int, int, int] |
 
 
 def _any_plan(scenario: Scenario) -> Goal:
-    return budget_goal(scenario, time_s=None, cost_usd=None, per_usd=1.0)
+    return budget_goal(scenario.budget, time_s=None, cost_usd=None, per_usd=1.0)
 
 
 def _with(key: str, values: Sequence[str]) -> Callable[[SearchState], Changed | None]:

@@ -17,10 +17,9 @@ import numpy as np
 from planner.performance.arrays import FloatArray, IntArray
 from planner.results.answers import Binding
 from planner.search.candidates import Pick
-from planner.search.objectives import View, find
+from planner.search.objectives import View, budget_goal, find
 from planner.search.run_length import run_of
 from planner.search.search_state import SearchState
-from planner.search.shortfalls import budget_goal
 from planner.spec.scenario import MOST_TRAINING, IntChoice, Scenario
 from planner.units import MAX_COUNT, PlannerError
 from planner.words import say
@@ -74,15 +73,15 @@ def most_training(scenario: Scenario, build: Build) -> Most:
         If no budget limits the training, or it has a length of its own.
     """
     _check(scenario)
-    asked = replace(scenario, objective=replace(scenario.objective, kind=least_of(scenario)))
+    least = replace(scenario, objective=replace(scenario.objective, kind=least_of(scenario)))
     cap = _cap(scenario)
     if scenario.training.global_batch is not None:
-        return _most(asked, cap, build)
+        return _most(least, cap, build)
     samples = min(cap, _epoch(scenario).samples_per_epoch)
     for _ in range(ROUNDS):
-        training = replace(asked.training, global_batch=IntChoice(*_batches(asked, samples)))
-        found = _most(replace(asked, training=training), cap, build)
-        if found.samples == samples or _batches(asked, found.samples) == _batches(asked, samples):
+        training = replace(least.training, global_batch=IntChoice(*_batches(least, samples)))
+        found = _most(replace(least, training=training), cap, build)
+        if found.samples == samples or _batches(least, found.samples) == _batches(least, samples):
             break
         samples = found.samples
     return found
@@ -173,7 +172,7 @@ def _start(scenario: Scenario, cap: int, build: Build) -> tuple[int, tuple[View,
         low, high = 1e-9, 1.0  # a share of the samples is about as quick as machines faster by its inverse
         while high / low > SHARES:
             middle = (low * high) ** 0.5
-            enough = find(View(state, budget_goal(scenario, per_usd=1.0, speed=1.0 / middle))) is not None
+            enough = find(View(state, budget_goal(scenario.budget, per_usd=1.0, speed=1.0 / middle))) is not None
             low, high = (middle, high) if enough else (low, middle)
         if samples <= state.space.batches.low:
             break
@@ -186,7 +185,7 @@ def _roomiest(state: SearchState, slowest: float) -> tuple[View, Pick] | None:
     scenario = state.space.scenario
 
     def within(speed: float) -> tuple[View, Pick] | None:
-        view = View(state, budget_goal(scenario, per_usd=1.0, speed=speed))
+        view = View(state, budget_goal(scenario.budget, per_usd=1.0, speed=speed))
         cell = find(view)
         return None if cell is None else (view, state.best.pick(cell))
 
@@ -202,12 +201,12 @@ def _roomiest(state: SearchState, slowest: float) -> tuple[View, Pick] | None:
 def _reach(scenario: Scenario, view: View, pick: Pick, samples: int, cap: int) -> int:
     """The most samples that a candidate trains on within the budgets, at least `samples`."""
     cell = np.array([pick.cell])
-    real = View(view.state, budget_goal(view.state.space.scenario, per_usd=1.0))
+    real = View(view.state, budget_goal(view.state.space.scenario.budget, per_usd=1.0))
     step, batch = np.array([pick.step_s]), np.array([pick.batch])
     step_at = _steps(view, pick)
 
     def fits(count: int) -> bool:
-        run = run_of(with_samples(scenario, count))[1]
+        run = run_of(with_samples(scenario, count))[0]
         return bool(real.keeps(run.seconds(batch, step, step_at), cell)[0])
 
     low, high = samples, samples
@@ -243,7 +242,7 @@ def ends_at(found: Most, build: Build) -> tuple[Binding, ...]:
     state, out = build(with_samples(found.scenario, found.samples + 1)), []
     for field, unit in (("time_s", "s"), ("cost_usd", "USD")):
         limit = getattr(budget, field)
-        free = budget_goal(found.scenario, **{field: None}, per_usd=1.0)
+        free = budget_goal(found.scenario.budget, **{field: None}, per_usd=1.0)
         if limit is not None and find(View(state, free)) is not None:
             key = "budget.time" if field == "time_s" else "budget.cost"
             text = say(f"most.ends_{field}", limit=limit, epochs=epochs, confidence=budget.confidence)

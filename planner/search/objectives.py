@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from planner.search.layouts import LayoutTable
 from planner.search.prices import MARGIN, Rates
 from planner.search.pruning import SLACK, Limits, Tally
 from planner.search.search_state import SearchState
+from planner.spec.scenario import Budget, Objective
 
 DAY_S = 86400.0
 PROMISING = 8  # cells whose values are looked at first
@@ -39,11 +41,17 @@ class Goal:
     speed: float = 1.0
 
 
-def objective_goal(kind: str, usd_per_day: float = 0.0, **budget: object) -> Goal:
-    """The goal of a scenario's objective: cost (USD), time (s) or usd_per_day (USD); of equal training the cheapest."""
-    weights = {"cost": (0.0, 1.0), "time": (1.0, 0.0), "usd_per_day": (usd_per_day / DAY_S, 1.0)}
-    per_second, per_usd = weights.get(kind, weights["cost"])
-    return Goal(per_second=per_second, per_usd=per_usd, **budget)  # type: ignore[arg-type]
+def budget_goal(budget: Budget, **changes: Any) -> Goal:
+    """Any plan within these budgets; `changes`: other parts of the goal, or other budgets."""
+    within = {"time_s": budget.time_s, "cost_usd": budget.cost_usd, "confidence": budget.confidence}
+    return Goal(**(within | changes))
+
+
+def objective_goal(objective: Objective, budget: Budget) -> Goal:
+    """An objective within budgets: cost (USD), time (s) or usd_per_day (USD); of equal training the cheapest."""
+    weights = {"time": (1.0, 0.0), "usd_per_day": (objective.usd_per_day / DAY_S, 1.0)}
+    per_second, per_usd = weights.get(objective.kind, (0.0, 1.0))
+    return budget_goal(budget, per_second=per_second, per_usd=per_usd)
 
 
 def aiming_at(goal: Goal, per_second: float = 0.0, per_usd: float = 0.0, per_gpu: float = 0.0) -> Goal:
@@ -171,9 +179,9 @@ def within_cost(
     if spread.size:
         # The cheapest price settles what is not within; a little off, as chances of spread prices are.
         soon = state.time_s(max(confidence - MARGIN, 1e-6), seconds[spread], cells[spread], speed)
-        asked = spread[state.space.costs.usd(rates.low[spread], soon, cells[spread]) <= usd]
+        unsure = spread[state.space.costs.usd(rates.low[spread], soon, cells[spread]) <= usd]
         within[spread] = False
-        within[asked] = state.cost_chance(usd, rates.take(asked), seconds[asked], cells[asked], speed) >= confidence
+        within[unsure] = state.cost_chance(usd, rates.take(unsure), seconds[unsure], cells[unsure], speed) >= confidence
     return np.asarray(within, dtype=bool)
 
 

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from dataclasses import fields
 
 from planner.catalog.own_prices import commits
 from planner.results.plan import OfferRef
-from planner.spec.hardware import Offer
+from planner.spec.hardware import Offer, OfferTerms
+
+_SAME = {field.name for field in fields(OfferRef)} & {field.name for field in fields(Offer)}
 
 
 def offer_ref(offer: Offer) -> OfferRef:
-    """What a plan says of its offer."""
+    """What a plan says of its offer; only a commitment's term is paid whether it is used or not."""
+    terms = offer.terms if commits(offer.pricing) else OfferTerms()
     return OfferRef(
+        **{name: getattr(offer, name) for name in _SAME},
         id=offer.id,
-        cloud=offer.cloud,
-        region=offer.region,
-        instance=offer.instance,
-        gpu=offer.gpu,
-        pricing=offer.pricing,
-        usd_per_gpu_hour=offer.usd_per_gpu_hour,
-        as_of=offer.as_of,
-        max_nodes=offer.max_nodes,
-        max_nodes_basis=offer.max_nodes_basis,
         gpus_per_node=offer.gpus_per_node,
         network_gbit_per_s=offer.hardware.network_gbit_per_s,
-        as_of_earliest=offer.as_of_earliest,
-        as_of_latest=offer.as_of_latest,
-        date_kind=offer.date_kind,
-        source=offer.source,
-        quality=offer.quality,
-        usd_per_gpu_hour_range=offer.usd_per_gpu_hour_range,
         quoted=offer.pricing != "owned" and offer.quality == "user",
-        waiting_s=offer.extras.get("waiting_s", 0.0),
-        **_commitment(offer),
-    )
-
-
-class _Commitment(TypedDict):
-    term_s: float
-    increment_s: float
-    upfront: float
-    then_usd_per_gpu_hour: float | None
-
-
-def _commitment(offer: Offer) -> _Commitment:
-    """What is paid of an offer whether it is used or not."""
-    terms = offer.extras if commits(offer.pricing) else {}
-    then = terms.get("then")
-    return _Commitment(
-        term_s=terms.get("minimum_time_s", 0.0),
-        increment_s=terms.get("block_s", 0.0),
-        upfront=terms.get("upfront", 0.0),
-        then_usd_per_gpu_hour=None if then is None else then * offer.usd_per_gpu_hour,
+        term_s=terms.term_s,
+        increment_s=terms.increment_s,
+        upfront=terms.upfront,
+        then_usd_per_gpu_hour=terms.then * offer.usd_per_gpu_hour if terms.then else None,
+        waiting_s=offer.terms.waiting_s,
     )

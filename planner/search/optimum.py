@@ -183,14 +183,7 @@ def solve(state: SearchState, *, exhaustive: bool = False) -> tuple[View, int | 
 
 def scenario_goal(scenario: Scenario) -> Goal:
     """What the scenario asks for."""
-    budget, objective = scenario.budget, scenario.objective
-    return objective_goal(
-        objective.kind,
-        objective.usd_per_day,
-        time_s=budget.time_s,
-        cost_usd=budget.cost_usd,
-        confidence=budget.confidence,
-    )
+    return objective_goal(scenario.objective, scenario.budget)
 
 
 def unit_of(scenario: Scenario) -> str:
@@ -334,7 +327,7 @@ def defaults_of(space: SearchSpace) -> tuple[Default, ...]:
 
 def starts_as_checkpoint(space: SearchSpace) -> bool:
     """Whether a run that does not say so is taken to go on from a checkpoint."""
-    length = space.length
+    length = space.run.length
     if space.scenario.training.starts_from or not length.total_samples or not space.pools:
         return False
     active = parameter_counts(space.pools[0].setting.model).active

@@ -12,7 +12,7 @@ from planner.performance.calibration import Calibration, UserPoint, with_user_me
 from planner.search.objectives import Goal, View, find
 from planner.search.search_space import search_space
 from planner.search.search_state import SearchState
-from planner.spec.hardware import Offer
+from planner.spec.hardware import Offer, OfferTerms
 from planner.spec.scenario import IntChoice, LayoutBounds, MeasuredThroughput, Scenario
 from planner.units import PlannerError
 from planner.words import say
@@ -107,4 +107,4 @@ def _any_number(offer: Offer, gpus: int | None) -> Offer:
         hardware = replace(hardware, gpus_per_node=gpus, scale_up_domain=min(hardware.scale_up_domain, gpus))
     if hardware.network_gbit_per_s is None and hardware.gpus_per_node > 1:
         hardware = replace(hardware, network_gbit_per_s=FAST_NETWORK_GBIT_PER_S)
-    return replace(offer, hardware=hardware, usd_per_gpu_hour=1.0, max_nodes=None, extras={})
+    return replace(offer, hardware=hardware, usd_per_gpu_hour=1.0, max_nodes=None, terms=OfferTerms())

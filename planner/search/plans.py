@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TypedDict
 
 import numpy as np
 
@@ -78,12 +77,13 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         least = plan_cost(state.space.costs, held, cell, offer, paid).quantiles().p10
         cost = replace(cost, p10=min(cost.p50, least))
     per_gpu = batch * setting.seq_length / gpus  # tokens a step
-    speed = _speed(setting, RECOMPUTE[int(layouts.recompute[0])], per_gpu / step_s.p50)
+    model_tflops, hardware_tflops = _tflops(setting, RECOMPUTE[int(layouts.recompute[0])], per_gpu / step_s.p50)
+    peak_tflops = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision)) or math.nan
     steps = state.space.run.steps(np.array([batch]))
     iterations = int(steps[0])
-    by_epoch = state.space.length.samples_per_epoch and state.space.length.fixed_iterations is None
-    full, left = per_epoch(state.space.length, np.array([batch])) if by_epoch else (None, None)
-    ramp, length = state.space.run.ramp, state.space.length
+    by_epoch = state.space.run.length.samples_per_epoch and state.space.run.length.fixed_iterations is None
+    full, left = per_epoch(state.space.run.length, np.array([batch])) if by_epoch else (None, None)
+    ramp, length = state.space.run.ramp, state.space.run.length
     samples = iterations * batch if ramp is None else int(samples_consumed(length, batch, ramp))
     tokens = samples * length.seq_length
     energy = energy_use(
@@ -93,6 +93,7 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
     recipe = recipe_in_words(setting)
     stands_on, ids = basis(setting, gpus, state.space.calibration)
     budget = state.space.scenario.budget
+    p_time, p_cost, p_both = _chances(budget, float(state.space.waiting_s[cell]), runs, price)
     plan = Plan(
         offer=offer_ref(offer),
         framework=setting.framework,
@@ -107,11 +108,16 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         step_time_s=step_s,
         step_breakdown_s={n: float(part[0] / step.total_s[0]) * step_s.p50 for n, part in step.terms_s.items()},
         tokens_per_s_per_gpu=Quantiles(*(per_gpu / s for s in (step_s.p90, step_s.p50, step_s.p10))),
-        **speed,
+        model_tflops_per_gpu=model_tflops,
+        hardware_tflops_per_gpu=hardware_tflops,
+        mfu=model_tflops / peak_tflops,
+        hfu=hardware_tflops / peak_tflops,
         memory_gib=_memory(setting, layouts),
         time_s=time,
         cost_usd=cost,
-        **_chances(budget, float(state.space.waiting_s[cell]), runs, price),
+        p_within_time=p_time,
+        p_within_cost=p_cost,
+        p_within_both=p_both,
         critical_batch=critical.sequences(setting.seq_length),
         basis=stands_on,
         measurements=tuple(ids),
@@ -139,42 +145,25 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(state.space, plan))
 
 
-class _Speed(TypedDict):
-    model_tflops_per_gpu: float
-    hardware_tflops_per_gpu: float
-    mfu: float
-    hfu: float
-
-
-def _speed(setting: Setting, recompute: str, tokens_per_s_per_gpu: float) -> _Speed:
-    """Model and hardware TFLOP/s of a GPU, and what share of its peak they are."""
+def _tflops(setting: Setting, recompute: str, tokens_per_s_per_gpu: float) -> tuple[float, float]:
+    """Model and hardware TFLOP/s of a GPU."""
     flops, share = flops_per_token(setting.model, setting.seq_length), setting.conditions.recompute_share
     whole = (flops.forward - flops.logits) * (1.0 if share is None else share)
     recomputed = {"none": 0.0, "selective": flops.scores, "full": whole}[recompute]
     training = training_flops(setting.model, flops, setting.conditions.adapter)
-    model = tokens_per_s_per_gpu * training / 1e12
-    hardware = tokens_per_s_per_gpu * (training + recomputed) / 1e12
-    peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision)) or math.nan
-    return _Speed(model_tflops_per_gpu=model, hardware_tflops_per_gpu=hardware, mfu=model / peak, hfu=hardware / peak)
+    return tokens_per_s_per_gpu * training / 1e12, tokens_per_s_per_gpu * (training + recomputed) / 1e12
 
 
-class _Chances(TypedDict):
-    p_within_time: float | None
-    p_within_cost: float | None
-    p_within_both: float | None
-
-
-def _chances(budget: Budget, waiting_s: float, runs: Completion, price: PlanCost) -> _Chances:
-    """Probabilities of keeping the budgets; None where there is none."""
+def _chances(
+    budget: Budget, waiting_s: float, runs: Completion, price: PlanCost
+) -> tuple[float | None, float | None, float | None]:
+    """Probabilities of keeping the time, the cost and both; None where there is no such budget."""
     left = None if budget.time_s is None else max(budget.time_s - waiting_s, 0.0)
     time = None if left is None else float(runs.probability(left)[0])
     if budget.cost_usd is None:
-        return _Chances(p_within_time=time, p_within_cost=None, p_within_both=time)
-    return _Chances(
-        p_within_time=time,
-        p_within_cost=price.probability(budget.cost_usd),
-        p_within_both=price.probability(budget.cost_usd, math.inf if left is None else left),
-    )
+        return time, None, time
+    both = price.probability(budget.cost_usd, math.inf if left is None else left)
+    return time, price.probability(budget.cost_usd), both
 
 
 def _probability_basis(budget: Budget, price: PlanCost, overhead: Overhead) -> str:
@@ -260,12 +249,12 @@ def _memory(setting: Setting, layouts: Layouts) -> MemoryGiB:
 
 def _epochs(space: SearchSpace, batch: int) -> float | None:
     """Passes over the data: those asked for, or what the batch needs to the reference batch's loss."""
-    if space.length.epochs is None:
+    if space.run.length.epochs is None:
         return None
     if space.run.loss is None:
-        return float(space.length.epochs)
-    total = space.length.total_samples
-    return float(space.length.epochs) * int(space.run.loss.samples(total, batch)) / total
+        return float(space.run.length.epochs)
+    total = space.run.length.total_samples
+    return float(space.run.length.epochs) * int(space.run.loss.samples(total, batch)) / total
 
 
 def _learning(space: SearchSpace, setting: Setting, batch: int, tokens: int) -> tuple[str, ...]:
@@ -274,7 +263,7 @@ def _learning(space: SearchSpace, setting: Setting, batch: int, tokens: int) -> 
     start = starts_from(space.scenario.training.starts_from, active, tokens)
     return (
         batch_remark(float(batch * setting.seq_length), space.critical(tokens)),
-        *learning_remarks(active, space.length, tokens, scratch=start == "scratch"),
+        *learning_remarks(active, space.run.length, tokens, scratch=start == "scratch"),
     )
 
 
@@ -310,13 +299,13 @@ def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
 
 def _schedule(space: SearchSpace, plan: Plan) -> tuple[EpochSchedule, ...]:
     """When each pass starts and ends at p50, what is not training spread evenly; () where batches ramp."""
-    epochs = space.length.epochs if space.run.loss is None else plan.epochs
+    epochs = space.run.length.epochs if space.run.loss is None else plan.epochs
     if epochs is None or space.run.ramp is not None or epochs > 64:
         return ()
     each = plan.time_s.p50 / plan.iterations
     out, first = [], 1
     for epoch in range(1, math.ceil(float(epochs)) + 1):
-        seen = epoch * space.length.samples_per_epoch
+        seen = epoch * space.run.length.samples_per_epoch
         last = plan.iterations if epoch >= float(epochs) else min(-(-seen // plan.global_batch), plan.iterations)
         out.append(EpochSchedule(epoch, first, last, (first - 1) * each, last * each))
         first = last + 1

@@ -56,7 +56,7 @@ def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
     most = scenario.cluster.max_gpus // size
     if offer.max_nodes is not None:
         most = min(most, offer.max_nodes)
-    least = int(offer.extras.get("minimum_nodes", 1))
+    least = offer.terms.minimum_nodes
     if scenario.terms is not None and scenario.terms.minimum_gpus:
         least = max(least, -(-scenario.terms.minimum_gpus // size))
     spare = spare_nodes(scenario)
@@ -84,9 +84,9 @@ def gather(
             continue
         family = catalog.accelerator(offer.gpu).family
         rate = interruption_rate(facts, family, offer.cloud, risk)
-        paid = paid_time(scenario.terms, offer.extras)
+        paid = paid_time(scenario.terms, offer.terms)
         taken = takings(facts, family, offer.cloud, risk) if offer.pricing == "spot" else NOT_SPOT
-        wait = offer.extras.get("waiting_s", 0.0)
+        wait = offer.terms.waiting_s
         groups.setdefault((offer.gpu, offer.hardware, rate, taken, paid, wait), []).append(offer)
     pools, nodes = [], []
     model = replace(scenario.model, name=plain_name(scenario.model.name))  # as rows of measurements call it
@@ -139,13 +139,13 @@ def unfit_parts(scenario: Scenario, catalog: Catalog) -> tuple[str, ...]:
     """A sentence on each accelerator that `cluster` names and that no plan of this scenario can use."""
     own = scenario.cluster.own
     named = dict.fromkeys(catalog.accelerator_id(name) for name in (*scenario.cluster.gpus, *(o.gpu for o in own)))
-    precision, said = scenario.training.precision, []
+    precision, left_out = scenario.training.precision, []
     for part in map(catalog.accelerator, named):
         if not is_gpu(part):
-            said.append(say("pools.left_out", part=part.id, why=without_framework("it")))
+            left_out.append(say("pools.left_out", part=part.id, why=without_framework("it")))
         elif not supports(part, precision):
-            said.append(say("pools.left_out_precision", part=part.id, precision=precision))
-    return tuple(said)
+            left_out.append(say("pools.left_out_precision", part=part.id, precision=precision))
+    return tuple(left_out)
 
 
 def _frameworks(scenario: Scenario) -> list[str]:

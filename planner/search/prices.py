@@ -146,23 +146,28 @@ class _Bills:
     time_s: FloatArray
     weight: FloatArray
     paid_h: FloatArray
-    beside: FloatArray  # USD that do not depend on the price
+    fixed_usd: FloatArray  # USD that do not depend on the price
     rates: Rates
 
     @staticmethod
     def of(costs: Costs, runs: Completion, cells: IntArray, rates: Rates) -> _Bills:
         time, weight = runs.lengths(_FACTORS)
-        return _Bills(time, weight, costs.paid_s(time, cells) / HOUR_S, costs.beside(time), rates)
+        return _Bills(time, weight, costs.paid_s(time, cells) / HOUR_S, costs.other_usd(time), rates)
 
     def chance(self, usd: FloatArray, time_s: float = np.inf) -> FloatArray:
         """P(cost <= usd and time <= time_s), (n,): the share of the prices that each length can be paid at."""
         low, high = self.rates.low[:, None], self.rates.high[:, None]
-        share = np.clip(((usd[:, None] - self.beside) / self.paid_h - low) / (high - low), 0.0, 1.0)
+        share = np.clip(((usd[:, None] - self.fixed_usd) / self.paid_h - low) / (high - low), 0.0, 1.0)
         return np.asarray((np.where(self.time_s <= time_s, share, 0.0) * self.weight).sum(axis=1))
 
     def take(self, index: IntArray) -> _Bills:
-        time, weight, paid, beside = self.time_s[index], self.weight[index], self.paid_h[index], self.beside[index]
-        return _Bills(time, weight, paid, beside, self.rates.take(index))
+        time, weight, paid, fixed_usd = (
+            self.time_s[index],
+            self.weight[index],
+            self.paid_h[index],
+            self.fixed_usd[index],
+        )
+        return _Bills(time, weight, paid, fixed_usd, self.rates.take(index))
 
 
 def _root(bills: _Bills, p: float, low: FloatArray, high: FloatArray) -> FloatArray:

@@ -170,8 +170,8 @@ class _Gains:
         n = len(self.value.decision.amount)
         out = []
         for run in self.open_:
-            taught = spread[:n, run] / np.sqrt(spread[run, run] + noise**2)
-            out.append(self.value.worth(spread[:n, :n] - np.outer(taught, taught)).total(self.now))
+            gain = spread[:n, run] / np.sqrt(spread[run, run] + noise**2)
+            out.append(self.value.worth(spread[:n, :n] - np.outer(gain, gain)).total(self.now))
         return np.asarray(out)
 
 

@@ -62,7 +62,7 @@ class Worlds:
         return np.asarray(self.ends_s.max(axis=0))
 
 
-def live(
+def simulate_parts(
     parts: Sequence[Part],
     errors: Together,
     worlds: int,
@@ -118,9 +118,9 @@ def _stage(
     common, alone = errors
     length, paid, left = np.zeros_like(common), np.zeros_like(common), part.copies
     while left > 0:
-        beside = min(part.lanes, left)
+        together = min(part.lanes, left)
         slowest = np.zeros_like(common)
-        for _ in range(beside):
+        for _ in range(together):
             time = draw(common + alone * rng.standard_normal(len(common)), rng) * part.share_left
             slowest = np.maximum(slowest, time)
             if part.cost is not None:
@@ -128,7 +128,7 @@ def _stage(
                 rate = rates.low[0] + (rates.high[0] - rates.low[0]) * luck
                 paid += costs.usd(rate, time, np.full(len(time), part.cost.cell))
         length += slowest
-        left -= beside
+        left -= together
     return length, paid
 
 
@@ -136,11 +136,11 @@ def draw_time(runs: Completion, z: FloatArray, rng: np.random.Generator) -> Floa
     """Seconds of runs whose step times are z standard deviations from the median, (worlds,); `runs`: one entry."""
     slow = z >= 0
     tilt = np.where(slow, runs.tilts[1][0], runs.tilts[0][0])
-    calm = np.minimum(runs.calm[0] * np.exp(-tilt * z), 1.0) if runs.tilted[0] else np.full(len(z), runs.calm[0])
-    struck = rng.random(len(z)) >= calm
+    p_none = np.minimum(runs.p_none[0] * np.exp(-tilt * z), 1.0) if runs.tilted[0] else np.full(len(z), runs.p_none[0])
+    interrupted = rng.random(len(z)) >= p_none
     node = np.searchsorted(np.cumsum(SHARES), rng.random(len(z)), side="right").clip(0, len(SHARES) - 1)
-    at = np.where(struck, 1 + node, 0)
+    at = np.where(interrupted, 1 + node, 0)
     below, above = runs.spreads
     factor = np.exp(z * np.where(slow, above[0, at], below[0, at]))
-    beside = runs.least[0] * np.exp(runs.log_more[0] * rng.standard_exponential(len(z)))
-    return np.asarray(beside * runs.at_median_s[0, at] * factor)
+    overhead = runs.least[0] * np.exp(runs.log_more[0] * rng.standard_exponential(len(z)))
+    return np.asarray(overhead * runs.at_median_s[0, at] * factor)

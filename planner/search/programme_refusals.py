@@ -11,7 +11,7 @@ import numpy as np
 from planner.search.calendar import Calendar, Schedule, Task, makespan, total_cost
 from planner.search.calendar_milp import solve
 from planner.search.infeasible import reason_of
-from planner.search.objectives import Goal
+from planner.search.objectives import budget_goal
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_shared import limits_of
 from planner.search.programmes import (
@@ -72,11 +72,8 @@ def why_none(study: Study) -> tuple[Sentence, list[Sentence]]:
     programme, calendar = study.programme, study.calendar
     for stage, plans in zip(programme.stages, study.plans, strict=True):
         if not plans.choices:
-            budget = programme.budget
-            goal = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
-            reason = say(
-                "programme_refusals.stage", at=stage.where, stage=stage.name, reason=reason_of(plans.state, goal)
-            )
+            why = reason_of(plans.state, budget_goal(programme.budget, per_usd=1.0))
+            reason = say("programme_refusals.stage", at=stage.where, stage=stage.name, reason=why)
             return reason, list(_wider(study))
     best = solve(calendar)
     if best is not None:

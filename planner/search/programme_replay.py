@@ -78,7 +78,7 @@ def simulate_programme(
         drawn = simulate(runs[number], len(deviations), int(rng.integers(2**31)), deviations=deviations)
         return drawn.time_s
 
-    simulated = draw_worlds(study, found, worlds, seed, draw)
+    simulated = draw_worlds(study, found.schedule, found.picks, found.parts, worlds, seed, draw)
     budget = programme.budget
     time, cost = quantiles(simulated.finish_s), quantiles(simulated.total_usd)
     pairs = ((answer.time_s, time), (answer.cost_usd, cost))

@@ -100,7 +100,7 @@ def _instead(
 
 def _as_good(one: Offer, other: Offer) -> bool:
     """Whether an offer is in no way worse than another: machines, terms, price, how many there are."""
-    alike = (one.gpu, one.hardware, one.pricing, one.extras) == (other.gpu, other.hardware, other.pricing, other.extras)
+    alike = (one.gpu, one.hardware, one.pricing, one.terms) == (other.gpu, other.hardware, other.pricing, other.terms)
     cheaper = all(a <= b for a, b in zip(price_range(one), price_range(other), strict=True))
     there = one.max_nodes is None or (other.max_nodes is not None and one.max_nodes >= other.max_nodes)
     return alike and cheaper and there

@@ -34,7 +34,7 @@ from planner.search.calendar_milp import solve
 from planner.search.candidates import Pick
 from planner.search.optimum import asked_of, provenance_of
 from planner.search.prices import PlanCost, plan_cost
-from planner.search.programme_chances import Draw, Part, Worlds, live
+from planner.search.programme_chances import Draw, Part, Worlds, simulate_parts
 from planner.search.programme_shared import Shared, limits_of, places_worth, shared_of
 from planner.search.search_space import SearchSpace
 from planner.search.simplicity import plain
@@ -177,12 +177,12 @@ def choose_calendar(study: Study, calendar: Calendar | None = None) -> Found | N
         if schedule is None:
             return None
         found = simulate_schedule(study, asked, schedule, len(excluded))
-        late, dear = _broken(study, asked, schedule, found.worlds)
-        if not late and not dear:
+        late_days, over_usd = _broken(study, asked, schedule, found.worlds)
+        if not late_days and not over_usd:
             return found
         excluded.append(schedule.picked)
         if tries + 1 >= TIGHTER:
-            calendar = _tighter(calendar, late, dear)
+            calendar = _tighter(calendar, late_days, over_usd)
     return None
 
 
@@ -190,32 +190,32 @@ def simulate_schedule(study: Study, calendar: Calendar, schedule: Schedule, thro
     """A schedule with what each stage does on its machines, and the worlds drawn from it."""
     picks = _picks(study, calendar, schedule)
     parts = parts_of(study, calendar, schedule, picks)
-    return Found(schedule, tuple(picks), tuple(parts), _live(study, schedule, picks, parts), thrown_out)
+    return Found(schedule, tuple(picks), tuple(parts), draw_worlds(study, schedule, picks, parts), thrown_out)
 
 
 def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds) -> tuple[int, float]:
     """By how many days and how much money the true quantiles break the budgets; 0 where they keep them."""
     sure, budget = study.confidence, study.programme.budget
-    late = 0
+    late_days = 0
     if budget.time_s is not None and float(np.mean(worlds.finish_s <= budget.time_s)) < sure:
-        late = math.ceil((float(np.quantile(worlds.finish_s, sure)) - budget.time_s) / DAY_S)
+        late_days = math.ceil((float(np.quantile(worlds.finish_s, sure)) - budget.time_s) / DAY_S)
     for task, (_, closes), ends in zip(calendar.tasks, spans(calendar, schedule), worlds.ends_s, strict=True):
         for day in (task.deadline, closes):  # its own, and that of its machines
             if day is not None and float(np.mean(ends <= day * DAY_S)) < sure:
-                late = max(late, math.ceil((float(np.quantile(ends, sure)) - day * DAY_S) / DAY_S))
-    dear = 0.0
+                late_days = max(late_days, math.ceil((float(np.quantile(ends, sure)) - day * DAY_S) / DAY_S))
+    over_usd = 0.0
     if budget.cost_usd is not None and float(np.mean(worlds.total_usd <= budget.cost_usd)) < sure:
-        dear = max(float(np.quantile(worlds.total_usd, sure)) - budget.cost_usd, 1e-6 * budget.cost_usd)
-    return late, dear
+        over_usd = max(float(np.quantile(worlds.total_usd, sure)) - budget.cost_usd, 1e-6 * budget.cost_usd)
+    return late_days, over_usd
 
 
-def _tighter(calendar: Calendar, late: int, dear: float) -> Calendar:
-    if late:
-        horizon = max(calendar.horizon - late, 0)
-        tasks = tuple(_earlier(task, late) for task in calendar.tasks)
+def _tighter(calendar: Calendar, late_days: int, over_usd: float) -> Calendar:
+    if late_days:
+        horizon = max(calendar.horizon - late_days, 0)
+        tasks = tuple(_earlier(task, late_days) for task in calendar.tasks)
         limits = tuple(limit[:horizon] for limit in calendar.limits)
         calendar = replace(calendar, horizon=horizon, tasks=tasks, limits=limits)
-    return calendar if not dear or calendar.budget is None else replace(calendar, budget=calendar.budget - dear)
+    return calendar if not over_usd or calendar.budget is None else replace(calendar, budget=calendar.budget - over_usd)
 
 
 def _earlier(task: Task, days: int) -> Task:
@@ -302,12 +302,7 @@ def sequence(calendar: Calendar, schedule: Schedule) -> list[set[int]]:
     return out
 
 
-def draw_worlds(study: Study, found: Found, worlds: int, seed: int, draw: Draw | None = None) -> Worlds:
-    """Worlds of a chosen calendar; `draw`: as `live` takes it."""
-    return _live(study, found.schedule, found.picks, found.parts, worlds, seed, draw)
-
-
-def _live(
+def draw_worlds(
     study: Study,
     schedule: Schedule,
     picks: Sequence[Pick],
@@ -316,7 +311,7 @@ def _live(
     seed: int = SEED,
     draw: Draw | None = None,
 ) -> Worlds:
-    """Worlds of these plans."""
+    """Worlds of a calendar's plans; `draw`: as `simulate_parts` takes it."""
     settings, gpus = [], []
     for plans, pick in zip(study.plans, picks, strict=True):
         state = plans.state
@@ -325,7 +320,7 @@ def _live(
     errors = together(settings, gpus, study.calibration)
     bought = {c.reservation for c in chosen(study.calendar, schedule) if c.reservation is not None}
     fixed = sum(study.calendar.reservations[k] for k in bought)
-    return live(parts, errors, worlds, seed, fixed, draw)
+    return simulate_parts(parts, errors, worlds, seed, fixed, draw)
 
 
 # --- what any answer says --------------------------------------------------------------------------------------------
@@ -376,6 +371,6 @@ def quota_words(key: tuple[str | None, str | None, str | None]) -> str:
     return " ".join(named) if named else say("programme_answers.all_offers")
 
 
-def joined(said: Sequence[str]) -> str:
+def joined(texts: Sequence[str]) -> str:
     """Things in a row, one and another."""
-    return functools.reduce(lambda first, then: say("programme_answers.both", first=first, then=then), said)
+    return functools.reduce(lambda first, then: say("programme_answers.both", first=first, then=then), texts)

@@ -139,7 +139,7 @@ class Study:
         state, out = self.state, rates.low / self.state.space.paid_gpus[cells]
         at = rates.spread
         hours = state.space.costs.paid_s(time_s[at], cells[at]) / HOUR_S * state.space.paid_gpus[cells[at]]
-        out[at] = (usd[at] - state.space.costs.beside(time_s[at])) / hours
+        out[at] = (usd[at] - state.space.costs.other_usd(time_s[at])) / hours
         return out
 
     def best(self, terms: Terms, allowed: Callable[[Offer], bool] | None = None) -> Choice | None:

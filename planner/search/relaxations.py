@@ -13,10 +13,10 @@ from planner.results.answers import Change
 from planner.scenario.written import COST, TIME, WrittenBudget
 from planner.search import memory_relaxations
 from planner.search.building import build_like
-from planner.search.objectives import Goal, View, find
+from planner.search.objectives import Goal, View, budget_goal, find
 from planner.search.plans import make_plan
 from planner.search.search_state import SearchState
-from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of
+from planner.search.shortfalls import least_factor, least_sum, needs_of
 from planner.search.simplicity import plain
 from planner.spec.scenario import MOST_GPUS, Scenario
 from planner.units import PlannerError, rounded_up
@@ -55,9 +55,9 @@ def _budgets(state: SearchState, code: str, needed: dict[WrittenBudget, str], **
         overrides.insert(0, "budget.deadline=null")
     key = "budget" if len(needed) > 1 else next(iter(needed)).key
     present, wanted = [form.write(getattr(budget, form.field)) for form in needed], list(needed.values())
-    said = {form.name: read[form.field] for form in needed}
-    change = Change(key, _listed(present), _listed(wanted), say(code, **values, **said), tuple(overrides))
-    return Relaxation(change, state, budget_goal(state.space.scenario, **read, per_usd=1.0))
+    texts = {form.name: read[form.field] for form in needed}
+    change = Change(key, _listed(present), _listed(wanted), say(code, **values, **texts), tuple(overrides))
+    return Relaxation(change, state, budget_goal(state.space.scenario.budget, **read, per_usd=1.0))
 
 
 def _listed(texts: list[str]) -> str:
@@ -72,7 +72,9 @@ def _larger(form: WrittenBudget, rate: str) -> Callable[[SearchState], Relaxatio
         present = getattr(budget, form.field)
         if present is None:
             return None
-        view = View(state, budget_goal(state.space.scenario, **{form.field: None, rate: 1.0}, at=budget.confidence))
+        view = View(
+            state, budget_goal(state.space.scenario.budget, **{form.field: None, rate: 1.0}, at=budget.confidence)
+        )
         cell = find(view)
         if cell is None:
             return None
@@ -90,12 +92,12 @@ def _both(state: SearchState) -> Relaxation | None:
         return None
     exact = 1.0 - 1e-12  # a factor of 1.124 is 12.4 % more, whatever floats make of it
     if found[0] < TIMES:
-        code, told = "relaxations.both_larger", rounded_up((found[0] - 1.0) * exact * 100.0) / 100.0
+        code, larger = "relaxations.both_larger", rounded_up((found[0] - 1.0) * exact * 100.0) / 100.0
     else:
-        code, told = "relaxations.both_times", rounded_up(found[0] * exact)
-    factor = 1.0 + told if found[0] < TIMES else told
+        code, larger = "relaxations.both_times", rounded_up(found[0] * exact)
+    factor = 1.0 + larger if found[0] < TIMES else larger
     needed = _together(state, budget.time_s * factor, budget.cost_usd * factor)
-    return _budgets(state, code, needed, factor=told) if needed else None
+    return _budgets(state, code, needed, factor=larger) if needed else None
 
 
 def _each(state: SearchState) -> Relaxation | None:
@@ -112,7 +114,7 @@ def _together(state: SearchState, time_s: float, cost_usd: float) -> dict[Writte
         return None
     needed = {TIME: TIME.beyond(budget.time_s, time_s), COST: COST.beyond(budget.cost_usd, cost_usd)}
     for form, text in needed.items():
-        goal = budget_goal(state.space.scenario, **{form.field: form.read(text)}, per_usd=1.0)
+        goal = budget_goal(state.space.scenario.budget, **{form.field: form.read(text)}, per_usd=1.0)
         if find(View(state, goal)) is not None:
             return None
     return needed
@@ -122,7 +124,7 @@ def _less_sure(state: SearchState) -> Relaxation | None:
     confidence = state.space.scenario.budget.confidence
 
     def goal(p: float) -> Goal:
-        return budget_goal(state.space.scenario, confidence=p, per_usd=1.0)
+        return budget_goal(state.space.scenario.budget, confidence=p, per_usd=1.0)
 
     def does(p: float) -> bool:
         return find(View(state, goal(p))) is not None
@@ -147,7 +149,7 @@ def _more_gpus(state: SearchState) -> Relaxation | None:
         larger = build_like(state, wider)
         if len(larger.space) == len(state.space):
             return None
-        cell = find(View(larger, budget_goal(wider, per_gpu=1.0)))
+        cell = find(View(larger, budget_goal(wider.budget, per_gpu=1.0)))
         if cell is not None:
             needed, present = int(larger.space.paid_gpus[cell]), scenario.cluster.max_gpus
             spare = needed - int(larger.space.gpus[cell])
@@ -155,7 +157,7 @@ def _more_gpus(state: SearchState) -> Relaxation | None:
             text = say(code, needed=needed, spare=spare, present=present)
             change = Change("cluster.max_gpus", f"{present}", f"{needed}", text, (f"cluster.max_gpus={needed}",))
             enough = _with_cluster(scenario, max_gpus=needed)
-            return Relaxation(change, build_like(state, enough), budget_goal(enough, per_usd=1.0))
+            return Relaxation(change, build_like(state, enough), budget_goal(enough.budget, per_usd=1.0))
     return None
 
 
@@ -169,7 +171,7 @@ def _wider(key: str, needed: tuple[str, ...]) -> Callable[[SearchState], Relaxat
         if all_of == present or cluster.own_only or state.space.given is not None:
             return None
         wider = _with_cluster(state.space.scenario, **{key: all_of})
-        goal = budget_goal(wider, per_usd=1.0)
+        goal = budget_goal(wider.budget, per_usd=1.0)
         other = build_like(state, wider)
         view = View(other, goal)
         cell = find(view)
@@ -201,14 +203,14 @@ def _fewer_epochs(state: SearchState) -> Relaxation | None:
     low, high = 0.0, 1.0
     for _ in range(9):
         middle = (low + high) / 2
-        enough = find(View(state, budget_goal(scenario, per_usd=1.0, speed=1.0 / middle))) is not None
+        enough = find(View(state, budget_goal(scenario.budget, per_usd=1.0, speed=1.0 / middle))) is not None
         low, high = (middle, high) if enough else (low, middle)
     for share in (low, 0.99 * low, 0.97 * low):
         hundredths = math.floor(share * epochs * 100)
         if hundredths > 0:
             needed = f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
             shorter = replace(scenario, training=replace(scenario.training, epochs=float(needed)))
-            fewer, goal = build_like(state, shorter), budget_goal(shorter, per_usd=1.0)
+            fewer, goal = build_like(state, shorter), budget_goal(shorter.budget, per_usd=1.0)
             if find(View(fewer, goal)) is not None:
                 text = say("relaxations.epochs", needed=needed, present=epochs)
                 change = Change("training.epochs", f"{epochs:g}", needed, text, (f"training.epochs={needed}",))
@@ -223,7 +225,7 @@ def _in_memory(
 
     def changed(state: SearchState) -> Relaxation | None:
         found = find_change(state) if memory_relaxations.nothing_fits(state) else None
-        return None if found is None else Relaxation(*found, budget_goal(found[1].space.scenario, per_usd=1.0))
+        return None if found is None else Relaxation(*found, budget_goal(found[1].space.scenario.budget, per_usd=1.0))
 
     return changed
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.spec.billing import NOISE, PaidTime
+from planner.spec.hardware import OfferTerms
 from planner.spec.scenario import Egress, Storage, Terms
 
 HOUR_S = 3600.0
 
 
-def paid_time(terms: Terms | None, offer: Mapping[str, float]) -> PaidTime:
-    """An offer's terms (its `extras`), and the scenario's where it states none."""
+def paid_time(terms: Terms | None, offer: OfferTerms) -> PaidTime:
+    """An offer's terms, and the scenario's where it states none."""
     least = (terms and terms.minimum_time_s) or 0.0
-    step = (terms and terms.billing_step_s) or 0.0
-    paid = PaidTime(
-        max(least, offer.get("minimum_time_s", 0.0)), offer.get("billing_step_s", step), offer.get("block_s", 0.0)
-    )
+    step = offer.billing_step_s if offer.billing_step_s is not None else (terms and terms.billing_step_s) or 0.0
+    paid = PaidTime(max(least, offer.term_s), step, offer.increment_s)
     # Where time beyond it is paid otherwise, the term alone comes in whole steps and increments.
-    return PaidTime(float(paid.paid_s(np.array(0.0))), then=offer["then"]) if "then" in offer else paid
+    return PaidTime(float(paid.paid_s(np.array(0.0))), then=offer.then) if offer.then else paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Costs:
     def usd(self, usd_per_hour: FloatArray, time_s: FloatArray, cells: IntArray) -> FloatArray:
         """USD of runs of `time_s` on machines of `usd_per_hour` altogether on these cells; all of one shape."""
         total = usd_per_hour * (self.paid_s(time_s, cells) / HOUR_S)
-        return np.asarray(total + self.beside(time_s), dtype=np.float64)
+        return np.asarray(total + self.other_usd(time_s), dtype=np.float64)
 
     def paid_s(self, time_s: FloatArray, cells: IntArray) -> FloatArray:
         """The time that is paid for runs of `time_s`, (n,) or (n, m), on these cells."""
@@ -51,7 +49,7 @@ class Costs:
                 paid = np.where(at, kind.paid_s(time_s), paid)
         return paid
 
-    def beside(self, time_s: FloatArray) -> FloatArray:
+    def other_usd(self, time_s: FloatArray) -> FloatArray:
         """USD beside the machines': storage while a run of `time_s` lasts, and egress."""
         stored = self.storage_usd_per_s * time_s if self.storage_usd_per_s else np.zeros_like(time_s)
         return np.asarray(stored + self.egress_usd)  # a run that never ends stores nothing where nothing is stored

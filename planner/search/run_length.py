@@ -162,7 +162,7 @@ def _first_alike(loss: EqualLoss, total: int, high: int) -> IntArray:
     return np.append(0, np.maximum.accumulate(np.where(begins, batch, 0)))
 
 
-def run_of(scenario: Scenario) -> tuple[RunLength, Run, BatchSpace, str]:
+def run_of(scenario: Scenario) -> tuple[Run, BatchSpace, str]:
     """The run of a scenario, its batches, and in words the default range of them ("" where the scenario gives one).
 
     Raises
@@ -180,7 +180,7 @@ def run_of(scenario: Scenario) -> tuple[RunLength, Run, BatchSpace, str]:
     if loss is not None and int(loss.samples(length.total_samples, batches.low)) >= NEVER:
         raise PlannerError(say("run.loss_out_of_reach", batch=batches.low, reference=loss.reference_batch))
     run = Run(length, training.batch_ramp, training.evaluation_interval, training.evaluation_iterations, loss)
-    return length, run, batches, text if training.global_batch is None else ""
+    return run, batches, text if training.global_batch is None else ""
 
 
 def _equal_loss(scenario: Scenario, length: RunLength) -> EqualLoss | None:

@@ -32,7 +32,6 @@ from planner.search.run_length import Run, critical_of, run_of
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Risk, Scenario
 from planner.workload.adapters import trained_parameters
-from planner.workload.dataset import RunLength
 from planner.workload.learning import CriticalBatch
 
 
@@ -44,7 +43,6 @@ class SearchSpace:
     catalog: Catalog
     facts: Calibration  # without the user's own measurements
     calibration: Calibration  # with them
-    length: RunLength
     run: Run
     batches: BatchSpace
     batch_text: str  # the default range of batches in words, "" where the scenario gives one
@@ -80,8 +78,8 @@ class SearchSpace:
 
     def critical(self, tokens: int) -> CriticalBatch:
         """The critical batch of a run of `tokens`; at equal loss, of the run at the reference batch."""
-        asked = self.length.total_samples * self.length.seq_length
-        return critical_of(self.scenario, tokens if self.run.loss is None else asked)
+        reference = self.run.length.total_samples * self.run.length.seq_length
+        return critical_of(self.scenario, tokens if self.run.loss is None else reference)
 
     @cached_property
     def offers(self) -> tuple[Offer, ...]:
@@ -217,7 +215,7 @@ def search_space(
     PlannerError
         If the scenario allows no batch, or names what the catalog lacks.
     """
-    length, run, batches, batch_text = run_of(scenario)
+    run, batches, batch_text = run_of(scenario)
     priced = not (scenario.cost_left_out or scenario.money.hours)
     eligible = (
         eligible_offers(catalog, scenario.cluster, priced=priced) if offers is None else Eligible(tuple(offers), {})
@@ -238,7 +236,6 @@ def search_space(
         catalog=catalog,
         facts=calibration,
         calibration=calibration,
-        length=length,
         run=run,
         batches=batches,
         batch_text=batch_text,

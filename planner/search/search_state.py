@@ -257,14 +257,14 @@ class SearchState:
             self._costs[p, speed] = np.full((4, len(self.space)), np.nan)
         known = self._costs[p, speed]  # seconds, least and most rate that were asked last of each cell, and the answer
         at = cells[spread]
-        asked = np.stack([seconds[spread], rates.low[spread], rates.high[spread]])
+        queried = np.stack([seconds[spread], rates.low[spread], rates.high[spread]])
         answer = known[3, at]
-        new = np.flatnonzero(np.any(known[:3, at] != asked, axis=0))
+        new = np.flatnonzero(np.any(known[:3, at] != queried, axis=0))
         if new.size:
             some = at[new]
-            runs = self.completion_model.completion(asked[0, new] / speed, some)
+            runs = self.completion_model.completion(queried[0, new] / speed, some)
             answer[new] = quantile(self.space.costs, runs, some, rates.take(spread[new]), p)
-            known[:3, some], known[3, some] = asked[:, new], answer[new]
+            known[:3, some], known[3, some] = queried[:, new], answer[new]
         cost[spread] = answer
         return cost
 

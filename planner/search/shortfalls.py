@@ -7,16 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.search.objectives import Goal, View, find
+from planner.search.objectives import Goal, View, budget_goal, find
 from planner.search.search_state import SearchState
-from planner.spec.scenario import Scenario
-
-
-def budget_goal(scenario: Scenario, **changes: object) -> Goal:
-    """Any plan within the scenario's budgets, some of them changed."""
-    b = scenario.budget
-    base = {"time_s": b.time_s, "cost_usd": b.cost_usd, "confidence": b.confidence}
-    return Goal(**(base | changes))  # type: ignore[arg-type]
 
 
 def least_factor(state: SearchState) -> tuple[float, View, int] | None:
@@ -27,7 +19,7 @@ def least_factor(state: SearchState) -> tuple[float, View, int] | None:
     time, cost = budget.time_s, budget.cost_usd
 
     def within(factor: float) -> View:
-        goal = budget_goal(state.space.scenario, time_s=time * factor, cost_usd=cost * factor, per_usd=1.0)
+        goal = budget_goal(state.space.scenario.budget, time_s=time * factor, cost_usd=cost * factor, per_usd=1.0)
         return View(state, goal)
 
     factor = _least(lambda factor: find(within(factor)) is not None, 1.0, 1024.0, 1e-3)
@@ -44,7 +36,7 @@ def least_sum(state: SearchState) -> tuple[View, int] | None:
     if not budget.time_s or not budget.cost_usd:
         return None
     for one in ({"cost_usd": None}, {"time_s": None}):
-        if find(View(state, budget_goal(state.space.scenario, per_usd=1.0, **one))) is not None:
+        if find(View(state, budget_goal(state.space.scenario.budget, per_usd=1.0, **one))) is not None:
             return None
     goal = Goal(
         per_second=1.0 / budget.time_s,

@@ -111,12 +111,12 @@ class _Within:
                 return int(at[0])
             # The first one is, as a rule; where it is not, halving what is open settles many of the others.
             open_ = np.unique(seconds[at][seconds[at] > self.inside])
-            asked = np.array([open_[len(open_) // 2] if halve else seconds[at[0]]])
-            good = bool(self.view.keeps(asked, self.cell)[0])
-            if good and (math.isinf(self.most) or bool(self.view.value(asked, self.cell)[0] <= self.most)):
-                self.inside = float(asked[0])
+            seconds_at = np.array([open_[len(open_) // 2] if halve else seconds[at[0]]])
+            good = bool(self.view.keeps(seconds_at, self.cell)[0])
+            if good and (math.isinf(self.most) or bool(self.view.value(seconds_at, self.cell)[0] <= self.most)):
+                self.inside = float(seconds_at[0])
             else:
-                self.outside = float(asked[0])
+                self.outside = float(seconds_at[0])
             halve = not halve
         return None
 

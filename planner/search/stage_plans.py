@@ -17,7 +17,7 @@ from planner.search.building import build, build_like
 from planner.search.calendar import Choice
 from planner.search.frontiers import undominated_cells
 from planner.search.joint_choice import undominated
-from planner.search.objectives import Goal, View, aiming_at, find, objective_goal
+from planner.search.objectives import Goal, View, aiming_at, budget_goal, find, objective_goal
 from planner.search.optimum import scenario_goal
 from planner.search.pools import node_range
 from planner.search.programme_shared import Shared
@@ -111,7 +111,7 @@ def stage_plans(
     for i, (cell, at) in enumerate(zip(cells.tolist(), offers.tolist(), strict=True)):
         offer = state.space.offers[at]
         reserved = offer.instance if offer.pricing == "owned" and offer.instance in shared.reserved else None
-        free = float(state.space.costs.beside(alone[[i]])[0])
+        free = float(state.space.costs.other_usd(alone[[i]])[0])
         for lanes in _lanes(stage, state.space, cell, offer):
             if lanes not in times:
                 times[lanes] = state.time_s(all_of(sure, lanes), seconds, cells)
@@ -183,14 +183,8 @@ def _cells(
     if like is not None:
         return _same_clusters(state, like)
     budget = programme.budget
-    aim = objective_goal(programme.objective.kind, programme.objective.usd_per_day)
-    base = Goal(
-        at=budget.confidence,
-        confidence=budget.confidence,
-        time_s=budget.time_s,
-        cost_usd=budget.cost_usd,
-        cells=_looked_at(programme, state.space),
-    )
+    aim = objective_goal(programme.objective, budget)
+    base = budget_goal(budget, at=budget.confidence, cells=_looked_at(programme, state.space))
     groups: dict[tuple[tuple[tuple[int, float], ...], tuple[str, str] | None], list[int]] = {}
     for i, offer in enumerate(state.space.offers):
         where = (offer.cloud, offer.region) if tied else None

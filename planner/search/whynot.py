@@ -137,11 +137,11 @@ def _ruled_out(text: str, state: SearchState, goal: Goal) -> WhyNot:
         return WhyNot(text, "does not fit", None, say(code), None)
     time, cost = quick.value_at(fastest), cheap.value_at(cheapest)
     if goal.time_s is not None and time > goal.time_s:
-        told = say("whynot.time", confidence=goal.confidence, least=time, limit=goal.time_s)
-        return WhyNot(text, "over budget", None, told, _plan(quick, fastest))
+        reason = say("whynot.time", confidence=goal.confidence, least=time, limit=goal.time_s)
+        return WhyNot(text, "over budget", None, reason, _plan(quick, fastest))
     if goal.cost_usd is not None and cost > goal.cost_usd:
-        told = say("whynot.cost", confidence=goal.confidence, least=cost, limit=goal.cost_usd)
-        return WhyNot(text, "over budget", None, told, _plan(cheap, cheapest))
+        reason = say("whynot.cost", confidence=goal.confidence, least=cost, limit=goal.cost_usd)
+        return WhyNot(text, "over budget", None, reason, _plan(cheap, cheapest))
     return WhyNot(text, "over budget", None, say("whynot.budgets"), _plan(cheap, cheapest))
 
 
@@ -172,8 +172,8 @@ def _not_offered(state: SearchState, text: str, wanted: Mapping[str, str]) -> Wh
         if cell is None:
             return WhyNot(text, "not offered", None, say("whynot.left_out", keys=keys), None)
         plan = _plan(view, cell)
-        told = say("whynot.left_out_best", keys=keys, cost=plan.cost_usd.p50)
-        return WhyNot(text, "not offered", None, told, plan)
+        reason = say("whynot.left_out_best", keys=keys, cost=plan.cost_usd.p50)
+        return WhyNot(text, "not offered", None, reason, plan)
     return WhyNot(text, "not offered", None, say("whynot.no_such_offer"), None)
 
 

@@ -79,6 +79,19 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferTerms:
+    """How an offer is ordered and paid, as its source or the user's quote states it."""
+
+    term_s: float = 0.0  # paid whole, used or not; 0: none
+    increment_s: float = 0.0  # and beyond it in whole ones
+    upfront: float = 0.0  # share of the term that is paid before it begins
+    then: float = 0.0  # beyond the term, as used at so many times the price; 0: in increments
+    waiting_s: float = 0.0  # from the order until the machines are there
+    billing_step_s: float | None = None  # None: not stated
+    minimum_nodes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """Something that one could order: (cloud, instance, region, pricing) with its price, date and source."""
 
@@ -101,7 +114,7 @@ class Offer:
     max_nodes_basis: str = (
         ""  # quota | momentary availability | unknown fabric | single-GPU machine | own machines | assumption
     )
-    extras: Mapping[str, float] = field(default_factory=dict)
+    terms: OfferTerms = field(default_factory=OfferTerms)
     site: Site = field(default_factory=Site)
 
     @property

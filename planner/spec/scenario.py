@@ -339,9 +339,9 @@ class Scenario:
     @property
     def cost_left_out(self) -> bool:
         """Whether only time is asked for, on machines of one's own whose price nobody states."""
-        asked = self.budget.cost_usd is not None or self.objective.kind not in ("time", *MOST_TRAINING)
+        limited = self.budget.cost_usd is not None or self.objective.kind not in ("time", *MOST_TRAINING)
         priced = any(own.usd_per_gpu_hour is not None or own.ownership for own in self.cluster.own)
-        return self.cluster.own_only and not asked and not priced and not self.money.hours
+        return self.cluster.own_only and not limited and not priced and not self.money.hours
 
     def with_budget(self, **changes: Any) -> Scenario:
         """The same scenario with other budget fields (time_s, cost_usd, confidence); a new time replaces a deadline."""
@@ -352,7 +352,3 @@ class Scenario:
     def with_time(self, time_s: float | None) -> Scenario:
         """The same scenario with this time budget."""
         return self.with_budget(time_s=time_s)
-
-    def with_cost(self, cost_usd: float | None) -> Scenario:
-        """The same scenario with this cost budget."""
-        return self.with_budget(cost_usd=cost_usd)

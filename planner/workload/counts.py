@@ -82,8 +82,8 @@ class ParameterCounts:
     def _outside_experts(self) -> int:
         mixers = self.attention_layers * self.attention + self.recurrent_layers * self.recurrent
         mlps = self.mlp_layers * self.mlp + self.moe_layers * (self.router + self.shared)
-        beside = self.embedding + self.positions + self.final_norm + self.head
-        return beside + mixers + mlps + self.blocks * self.norms // 2
+        outside = self.embedding + self.positions + self.final_norm + self.head
+        return outside + mixers + mlps + self.blocks * self.norms // 2
 
 
 def padded_vocab(vocab: int, multiple: int, tp: int = 1) -> int:

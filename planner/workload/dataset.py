@@ -135,8 +135,8 @@ def run_length(
     if mixture:
         remarks.append(say("dataset.mixture_epoch", samples=samples))
         for each in sources if passes is not None else ():
-            said = {"index": each.neox_index_epochs, "share": float(each.share), "epochs": float(each.epochs)}
-            remarks.append(say("dataset.own_epochs", name=each.name, **said))
+            values = {"index": each.neox_index_epochs, "share": float(each.share), "epochs": float(each.epochs)}
+            remarks.append(say("dataset.own_epochs", name=each.name, **values))
     return RunLength(
         seq_length=seq_length,
         tokens_per_epoch=tokens,
@@ -168,9 +168,9 @@ def _epoch_of(source: DataSource, seq_length: int) -> tuple[int, int]:
 
 def _basis(source: DataSource, mixture: bool) -> str:
     if source.basis:
-        said = source.basis
+        text = source.basis
     elif source.samples is not None:
-        said = say("dataset.samples_given", samples=source.samples)
+        text = say("dataset.samples_given", samples=source.samples)
     else:
-        said = say("dataset.tokens_given", tokens=source.tokens or 0)
-    return say("dataset.of", name=source.name, said=said) if mixture else said
+        text = say("dataset.tokens_given", tokens=source.tokens or 0)
+    return say("dataset.of", name=source.name, said=text) if mixture else text

@@ -170,8 +170,8 @@ def default_global_batch(total_tokens: float, seq_length: int) -> tuple[int, int
     least = min(usual, half)
     lower = say("learning.from_tokens", tokens=DEFAULT_BATCH_TOKENS) if usual <= half else say("learning.from_half")
     law = say("learning.law", law=critical.law, tokens=critical.tokens, of=_of(critical))
-    said = say("learning.default_batch", least=least, most=most, lower=lower, tokens=total_tokens, law=law)
-    return least, most, said
+    text = say("learning.default_batch", least=least, most=most, lower=lower, tokens=total_tokens, law=law)
+    return least, most, text
 
 
 def default_batch_range(run: RunLength) -> tuple[int, int, str]:

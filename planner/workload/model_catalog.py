@@ -173,9 +173,9 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
 
 def _check_shape(spec: ModelSpec, where: str) -> None:
     for key, words in (("norm", NORMS), ("activation", ("", *ACTIVATIONS)), ("position_embedding", ("", *POSITIONS))):
-        said = getattr(spec, key)
-        if said not in words:
-            raise wrong_at(where, say("zoo.may_be", key=key, value=said, words=[word for word in words if word]))
+        value = getattr(spec, key)
+        if value not in words:
+            raise wrong_at(where, say("zoo.may_be", key=key, value=value, words=[word for word in words if word]))
     if spec.recurrent is not None and spec.recurrent.kind not in MIXERS:
         given = {"value": spec.recurrent.kind, "words": list(MIXERS)}
         raise wrong_at(where, say("zoo.may_be", key="recurrent.kind", **given))

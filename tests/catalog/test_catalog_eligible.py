@@ -16,6 +16,7 @@ import yaml
 from planner.catalog import eligible_offers, load_catalog, supports
 from planner.catalog.catalog import Catalog
 from planner.catalog.eligible import effective_quality
+from planner.catalog.ownership import owned_usd_per_gpu_hour
 from planner.catalog.paths import data_dir
 from planner.scenario import load_scenario, parse_scenario
 from planner.spec.hardware import Offer
@@ -155,7 +156,7 @@ def test_reserved_needs_a_quote_and_says_which_key_to_fill(catalog: Catalog) -> 
     quote = QuotedPrice("reserved", 4.1, cloud="aws", gpu="h100-sxm5-80gb", term_s=365 * 86400)
     offers = eligible_offers(catalog, Cluster(pricing=("reserved",), prices=(quote,))).offers
     assert {offer.usd_per_gpu_hour for offer in offers} == {4.1}
-    assert {offer.extras["block_s"] for offer in offers} == {365 * 86400}
+    assert {offer.terms.increment_s for offer in offers} == {365 * 86400}
     assert {offer.instance for offer in offers} == {"p5.48xlarge", "p5.4xlarge"}
 
 
@@ -208,7 +209,7 @@ def test_own_machines_are_offered_at_their_price_and_size(catalog: Catalog) -> N
 def test_own_machines_without_a_price_cost_what_they_cost(catalog: Catalog) -> None:
     own = OwnCluster("lab", "h100-sxm5-80gb", 8, 12, 3200, None)
     (offer,) = eligible_offers(catalog, Cluster(own=(own,), own_only=True)).offers
-    assert offer.usd_per_gpu_hour == pytest.approx(sum(offer.extras.values()))
+    assert offer.usd_per_gpu_hour == pytest.approx(sum(owned_usd_per_gpu_hour(catalog, own).parts.values()))
     assert "cost_of_ownership" in offer.flags
 
 

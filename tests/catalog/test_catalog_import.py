@@ -15,6 +15,7 @@ from planner.catalog.importing import Import, checked, write_snapshot
 from planner.catalog.prices import read_prices
 from planner.catalog.quotes import read_quotes
 from planner.catalog.skypilot import read_skypilot
+from planner.spec.hardware import OfferTerms
 from planner.spec.scenario import Cluster
 from planner.units import PlannerError
 
@@ -190,7 +191,7 @@ def test_five_lines_of_quotes(tmp_path: Path) -> None:
     (offer,) = eligible_offers(load_catalog([tmp_path / "mine"]), cluster).offers
     assert offer.usd_per_gpu_hour == pytest.approx(1.95)
     year = 8760 * 3600
-    assert offer.extras == {"minimum_time_s": year, "block_s": year, "minimum_gpus": 64, "minimum_nodes": 8}
+    assert offer.terms == OfferTerms(year, year, minimum_nodes=8)
     assert offer.hardware.fabric == "infiniband"
 
 

@@ -36,7 +36,6 @@ from planner.performance.predict import predict_rows
 from planner.performance.rates import design
 from planner.performance.refit import (
     KEYS,
-    by_configuration,
     digest,
     held_out,
     learn,
@@ -164,7 +163,7 @@ def test_a_run_far_off_its_like_teaches_nothing() -> None:
 def test_configurations_in_other_releases_are_left_out_together() -> None:
     pair = [r for r in RUNS if r.setting.model.name == "kimi-k2" and r.source == "megatron-bridge"]
     assert len({r.setting.release for r in pair}) > 1
-    assert len({by_configuration(r) for r in pair}) == 1
+    assert len({KEYS["configuration"](r) for r in pair}) == 1
 
 
 def test_the_users_own_run_holds_exactly_at_its_size_and_rescales_its_gpu() -> None:

@@ -71,7 +71,7 @@ def test_a_micro_batch_that_is_not_stated_is_the_mean_over_those_that_fit():
     assert found.mean == pytest.approx(-mean)
     assert found.sigma == pytest.approx(math.sqrt(sum((x - mean) ** 2 for x in logs) / len(logs)))
     assert tokens(NO_MICRO_BATCH) == pytest.approx(math.exp(mean))
-    assert f"the mean over {len(near)} layouts" in found.said
+    assert f"the mean over {len(near)} layouts" in found.basis
 
 
 def test_the_interval_is_as_much_wider_as_the_candidates_differ():

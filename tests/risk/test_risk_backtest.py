@@ -79,7 +79,7 @@ def test_what_is_stored_is_what_is_found_today(stored, found):
         kept = stored["each"][name]
         assert kept["published"] == verdict.published
         for part in ("low", "middle", "high"):
-            assert getattr(verdict.said, part) == pytest.approx(kept[part], rel=0.02), (name, part)
+            assert getattr(verdict.predicted, part) == pytest.approx(kept[part], rel=0.02), (name, part)
 
 
 def test_the_stored_counts_are_those_of_the_stored_runs(stored):
@@ -102,10 +102,10 @@ def test_every_proposal_says_how_many_public_runs_stayed_within_the_range(stored
 def test_hours_of_steps_alone_are_not_stretched_and_all_others_are(found):
     for verdict in found.values():
         if verdict.include == STEPS:
-            assert verdict.said == verdict.steps
+            assert verdict.predicted == verdict.steps
         else:
-            assert verdict.said.middle > verdict.steps.middle
-            assert verdict.said.high / verdict.said.middle > verdict.steps.high / verdict.steps.middle
+            assert verdict.predicted.middle > verdict.steps.middle
+            assert verdict.predicted.high / verdict.predicted.middle > verdict.steps.high / verdict.steps.middle
 
 
 def test_what_is_said_of_a_run_is_what_its_plan_says_with_the_same_failures_and_overhead(found):
@@ -113,7 +113,7 @@ def test_what_is_said_of_a_run_is_what_its_plan_says_with_the_same_failures_and_
     gpus, beside = int(row["gpus"]), published(facts, row["site"])
     per_node = 3.9 / 1000 * gpus / 8 / 86_400  # the rate of Ampere's clusters
     work = verdict.steps.middle * 3600 / gpus
-    own = verdict.said.middle / verdict.steps.middle / beside.quantile(0.5)
+    own = verdict.predicted.middle / verdict.steps.middle / beside.quantile(0.5)
     assert 1.0 < own < 1.1 + per_node * 3600  # a few per cent of checkpoints and failures
     assert work * per_node > 1  # interrupted more than once
 

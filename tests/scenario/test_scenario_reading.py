@@ -12,6 +12,7 @@ from planner.performance.framework_table import frameworks
 from planner.scenario import load_scenario, parse_any, parse_scenario
 from planner.scenario.sections import FRAMEWORK_NAMES
 from planner.search.run_cost import paid_time
+from planner.spec.hardware import OfferTerms
 from planner.spec.programme import Programme
 from planner.spec.scenario import IntChoice, Scenario, Terms
 from planner.units import PlannerError
@@ -157,7 +158,7 @@ def test_storage_egress_and_terms_add_up_as_they_say() -> None:
     assert scenario.egress is not None
     assert scenario.egress.usd == pytest.approx(10_000 * 0.09)
     assert scenario.terms == Terms(3600, 7 * 86400, 16)
-    paid = paid_time(scenario.terms, {})
+    paid = paid_time(scenario.terms, OfferTerms())
     assert paid.paid_s(5) == 7 * 86400
     assert paid.paid_s(8 * 86400 + 1) == 8 * 86400 + 3600
 
@@ -207,7 +208,7 @@ def test_other_budgets_leave_the_rest_as_it_is() -> None:
     scenario = read(EVERYTHING)
     longer = scenario.with_time(99.0)
     assert (longer.budget.time_s, longer.budget.deadline, longer.budget.cost_usd) == (99.0, None, 80_000)
-    assert scenario.with_cost(None).budget.cost_usd is None
+    assert scenario.with_budget(cost_usd=None).budget.cost_usd is None
     assert longer.cluster == scenario.cluster
 
 

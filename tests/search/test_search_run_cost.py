@@ -21,7 +21,7 @@ from planner.risk.simulation import SimulatedRun, simulate
 from planner.search.prices import plan_cost
 from planner.search.run_cost import Costs, paid_time
 from planner.spec.billing import PaidTime
-from planner.spec.hardware import Hardware, Offer
+from planner.spec.hardware import Hardware, Offer, OfferTerms
 from planner.spec.scenario import Cluster, OwnCluster, Storage, Terms
 
 CELL = np.array([0])
@@ -34,7 +34,7 @@ def costs(paid: PaidTime) -> Costs:
 
 @given(st.floats(1, 1e7), spans, spans, spans)
 def test_a_run_is_paid_as_an_offers_terms_say(time_s, minimum, step, block):
-    terms = {"minimum_time_s": minimum, "billing_step_s": step, "block_s": block}
+    terms = OfferTerms(minimum, block, billing_step_s=step)
     seconds = max(time_s, minimum)
     for size in (step, block):
         if size > 0:  # a run of exactly n steps, up to rounding, is n steps
@@ -75,8 +75,8 @@ def test_a_reserved_block_is_paid_whole():
 
 def test_an_offers_own_terms_come_before_the_scenarios():
     terms = Terms(billing_step_s=3600.0, minimum_time_s=7200.0)
-    assert paid_time(terms, {"billing_step_s": 1.0}) == PaidTime(7200.0, 1.0, 0.0)
-    assert paid_time(terms, {}) == PaidTime(7200.0, 3600.0, 0.0)
+    assert paid_time(terms, OfferTerms(billing_step_s=1.0)) == PaidTime(7200.0, 1.0, 0.0)
+    assert paid_time(terms, OfferTerms()) == PaidTime(7200.0, 3600.0, 0.0)
 
 
 def spot(low: float, high: float) -> Offer:
@@ -191,8 +191,8 @@ BESIDE = [Overhead(), Overhead(log_more=0.093)]
 @pytest.mark.parametrize("days", [1, 7, 14])
 def test_a_plan_on_capacity_blocks_pays_whole_blocks_as_often_as_drawn_runs_do(overhead, days):
     runs, hours = drawn_run(overhead, days)
-    terms = {"block_s": days * 86_400.0}
-    offer = replace(spot(2.0, 2.0), pricing="reserved", extras=terms)
+    terms = OfferTerms(increment_s=days * 86_400.0)
+    offer = replace(spot(2.0, 2.0), pricing="reserved", terms=terms)
     price = plan_cost(costs(paid_time(None, terms)), runs, 0, offer, 64)
     block = days * 24 * 64 * 2.0  # USD
     blocks = np.array([math.ceil(h / (days * 24)) for h in hours])
@@ -218,7 +218,7 @@ def test_a_plan_on_own_machines_costs_what_drawn_runs_do_at_their_price(overhead
     runs, hours = drawn_run(overhead, 4)
     lab = OwnCluster("lab", "h100-sxm5-80gb", 8, 8, 3200, **{"usd_per_gpu_hour": None, **stated})
     (offer,) = owned_offers(load_catalog(), Cluster(own=(lab,)))
-    price = plan_cost(costs(paid_time(None, offer.extras)), runs, 0, offer, 64)
+    price = plan_cost(costs(paid_time(None, offer.terms)), runs, 0, offer, 64)
     paid = hours * 64 * usd_per_gpu_hour
     for p in (0.1, 0.5, 0.8, 0.95):
         assert price.quantile(p) == pytest.approx(np.quantile(paid, p), rel=0.01)

@@ -18,6 +18,7 @@ from planner.report.terminal import optimization_table
 from planner.search import optimize
 from planner.search.building import build
 from planner.search.optimum import solve as search
+from planner.spec.hardware import OfferTerms
 from planner.units import PlannerError, format_usd
 
 GRANT = """
@@ -45,7 +46,9 @@ def counted(seed: int, unit: str) -> Case | None:
 
 def at_one_an_hour(given: Case, unit: str) -> Case:
     one = {o.id: 1.0 / o.gpus_per_node if unit == NODE_HOURS else 1.0 for o in given.offers}
-    offers = tuple(replace(o, usd_per_gpu_hour=one[o.id], usd_per_gpu_hour_range=None, extras={}) for o in given.offers)
+    offers = tuple(
+        replace(o, usd_per_gpu_hour=one[o.id], usd_per_gpu_hour_range=None, terms=OfferTerms()) for o in given.offers
+    )
     return replace(given, offers=offers)
 
 
@@ -163,7 +166,7 @@ def test_runs_of_a_fleet_share_a_grant_in_their_own_unit(tmp_path) -> None:
 
 def test_terms_of_payment_do_not_bear_on_hours() -> None:
     given = narrowed(case(0), 300)
-    offers = tuple(replace(o, extras={"minimum_time_s": 9e9, "block_s": 9e9, "upfront": 1.0}) for o in given.offers)
+    offers = tuple(replace(o, terms=OfferTerms(9e9, 9e9, upfront=1.0)) for o in given.offers)
     scenario = replace(given.scenario, money=Money(GPU_HOURS))
     facts = (given.catalog, calibration(0))
     plain, termed = (optimize(scenario, *facts, offers=some) for some in (given.offers, offers))

@@ -223,7 +223,7 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         block_s=paid.block_s,
         then=paid.then,
         waiting_s=float(p.space.waiting_s[choice.cell]),
-        upfront=offer.extras.get("upfront", 0.0),
+        upfront=offer.terms.upfront,
         kind=case.kind(offer),
         curve=curve(p, offer, choice.cell, case.confidence, share, known),
     )
