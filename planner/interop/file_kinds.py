@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,46 +22,47 @@ class FileKind:
 
     what: str
     instead: str = ""
+    log: bool = False
 
 
-def _kind(row: Mapping[str, Sequence[str]]) -> FileKind:
+def _kind(row: Mapping[str, Any]) -> FileKind:
     """A kind by the codes of its words, or a tool's file that planner does not import, or a piece of one it does."""
     if "kind" in row:
         what, instead = (*row["kind"], "")[:2]
-        return FileKind(say(f"file_kinds.{what}"), say(f"file_kinds.{instead}") if instead else "")
+        return FileKind(say(f"file_kinds.{what}"), say(f"file_kinds.{instead}") if instead else "", "log" in row)
     tool, *parts = row["tool"]
     if parts:
         return FileKind(say("file_kinds.part_of_tool", tool=tool), say("file_kinds.give_whole", parts=parts))
     return FileKind(say("file_kinds.of_tool", tool=tool))
 
 
-_TABLE = table_of_keys("file_kinds")
-_DEEPSPEED: frozenset[str] = _TABLE["deepspeed"]
-ENDINGS = {ending: _kind({"kind": codes}) for ending, codes in _TABLE["endings"].items()}
-OBJECTS = [(row["keys"], _kind(row)) for row in _TABLE["object"]]
-LINES = [(row["sign"], _kind(row)) for row in _TABLE["line"]]
+def _table(part: str) -> Any:
+    return table_of_keys("file_kinds")[part]
+
+
 _NEOX_HEAD = re.compile(r"(?:[ \t]{0,40}(?:#[^\n]{0,400})?\n){0,200}[ \t]{0,40}(?:\{|[\"']?[a-z][\w-]{1,60}[\"']?\s*:)")
 _NEOX_MODEL = re.compile(r"^\s*[{,]?\s*[\"']?num[-_]layers[\"']?\s*:|,\s*[\"']num[-_]layers[\"']\s*:", re.MULTILINE)
 
 
 def kind_by_ending(path: Path) -> FileKind | None:
     """The kind of a file that is no text, by its name."""
-    return ENDINGS.get(path.suffix.lower())
+    codes = _table("endings").get(path.suffix.lower())
+    return None if codes is None else _kind({"kind": codes})
 
 
 def kind_of(text: str) -> FileKind | None:
     """The kind of a text of another program; None where it is none of those known here."""
     keys = _keys(text)
     if keys:
-        for wanted, kind in OBJECTS:
-            if all(key in keys for key in wanted):
-                return kind
+        for row in _table("object"):
+            if all(key in keys for key in row["keys"]):
+                return _kind(row)
         if is_deepspeeds(text):
             return _kind({"kind": ("deepspeed", "give_what_it_belongs_to")})
         return None
-    for sign, kind in LINES:
-        if re.search(rf"^(?:{sign})", text, re.MULTILINE):
-            return kind
+    for row in _table("line"):
+        if re.search(rf"^(?:{row['sign']})", text, re.MULTILINE):
+            return _kind(row)
     return None
 
 
@@ -72,7 +73,7 @@ def tool_in(text: str) -> str | None:
 
 
 def _tool_row(text: str) -> Mapping[str, Any] | None:
-    rows = (row for row in _TABLE["tool"] if all(re.search(sign, text, re.MULTILINE) for sign in row["signs"]))
+    rows = (row for row in _table("tool") if all(re.search(sign, text, re.MULTILINE) for sign in row["signs"]))
     return next(rows, None)
 
 
@@ -84,7 +85,7 @@ def is_deepspeeds(text: str) -> bool:
     keys = _keys(text)
     if not keys or _NEOX_MODEL.search(text):
         return False
-    own = sum(key in _DEEPSPEED for key in keys)
+    own = sum(key in _table("deepspeed") for key in keys)
     return '"auto"' in text or own >= 2 and own * 2 > len(keys)
 
 
@@ -94,7 +95,7 @@ def configuration_of(text: str) -> str:
     if tool is not None:
         return say("file_kinds.of_tool", tool=tool["name"])
     if kind is not None:
-        return "" if "log" in kind.what else kind.what
+        return "" if kind.log else kind.what
     if re.match(r"#!", text) or re.search(r"^#SBATCH ", text[:4096], re.MULTILINE):
         return say("file_kinds.script")
     if re.search(r'"(?:model_type|architectures)"\s*:', text[:4096]) and text.lstrip().startswith("{"):

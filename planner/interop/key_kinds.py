@@ -6,7 +6,6 @@ known to be irrelevant (its tool has it, and it changes nothing that is planned)
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +24,8 @@ MOST_LETTERS = 60
 @cache
 def table_of_keys(name: str) -> Mapping[str, Any]:
     """What a tool's files may hold beside what planner reads: tables/NAME.toml. A text there is a set of words."""
+    import tomllib
+
     text = files("planner.interop").joinpath("tables", f"{name}.toml").read_text(encoding="utf-8")
     parts = tomllib.loads(text).items()
     return {key: frozenset(part.split()) if isinstance(part, str) else part for key, part in parts}
