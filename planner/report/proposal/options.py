@@ -77,7 +77,7 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
         if option.plan is None or option.choice is None:
             continue
         cost = option.plan.cost_usd
-        low, middle, high = (w.amount(usd) / per for usd in (cost.p10, cost.p50, cost.p90))
+        low, middle, high = (w.amount(usd) / per for usd in cost)
         days = w.days_text(option.choice.time_p50_s)
         paid = w.say("seller", place=days, pricing=w.known(f"pricing_{option.plan.offer.pricing}") or "")
         rows.append(Interval(option.label, low, middle, high, paid, strong=option.choice.key == case.choice.key))
