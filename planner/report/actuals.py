@@ -18,7 +18,7 @@ _OF_MONEY = ("in_money", "money_planned", "money_used")  # columns that there ar
 def actuals_table(found: Actuals, width: int) -> str:
     """All of it, at most `width` columns wide, ending in a line end."""
     page = Page(width)
-    tables = (draw(found, page) for draw in (_sums, _said, _states, _jobs, _days))
+    tables = (draw(found, page) for draw in (_sums, _summary, _states, _jobs, _days))
     return screen([*tables, bullets(found.remarks, page)])
 
 
@@ -53,7 +53,7 @@ def _sums(found: Actuals, page: Page) -> list[str]:
     return columns(rows, "lrrr", page)
 
 
-def _said(found: Actuals, page: Page) -> list[str]:
+def _summary(found: Actuals, page: Page) -> list[str]:
     lines, unit = _price(found, page), unit_of(found)
     if found.effective_cost_usd is not None:
         text = said("actuals.effective", cost=_amount(found.effective_cost_usd, "USD"))

@@ -30,6 +30,7 @@ from planner.search.programme_scaling import ScalingRow
 from planner.spec.programme import Programme
 
 DAY_S = 86400.0
+ALL_OFFERS = "programme_answers.all_offers"  # the code of a resource: what all offers have together
 WORLDS = 20_000
 MOST_WEEKS = 30  # of a table; more are in the JSON
 
@@ -299,7 +300,7 @@ def _shared(document: ProgrammeDocument) -> Table:
     answer, words = document.answer, document.words
     rows = [
         (
-            document.say("all_offers") if use.key == "all offers" else use.key,
+            document.say("all_offers") if getattr(use.key, "code", "") == ALL_OFFERS else use.key,
             document.say("resource_use", used=words.count(use.used), most=words.count(use.most), days=use.full_days),
         )
         for use in answer.resources
