@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from planner.money import GPU_HOURS, NODE_HOURS
 from planner.report.figures import rate_text, unit_text
-from planner.report.layout import Page, bullets, columns, heads, labelled
+from planner.report.layout import Page, bullets, columns, heads, labelled, screen
 from planner.tracking.actuals import Actuals
 from planner.words import phrase, said
 
@@ -18,10 +18,8 @@ _OF_MONEY = ("in_money", "money_planned", "money_used")  # columns that there ar
 def actuals_table(found: Actuals, width: int) -> str:
     """All of it, at most `width` columns wide, ending in a line end."""
     page = Page(width)
-    blocks = [_sums(found, page), _said(found, page), _states(found, page), _jobs(found, page), _days(found, page)]
-    if found.remarks:
-        blocks.append(bullets(found.remarks, page))
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    tables = (draw(found, page) for draw in (_sums, _summary, _states, _jobs, _days))
+    return screen([*tables, bullets(found.remarks, page)])
 
 
 def hours(value: float) -> str:
@@ -55,7 +53,7 @@ def _sums(found: Actuals, page: Page) -> list[str]:
     return columns(rows, "lrrr", page)
 
 
-def _said(found: Actuals, page: Page) -> list[str]:
+def _summary(found: Actuals, page: Page) -> list[str]:
     lines, unit = _price(found, page), unit_of(found)
     if found.effective_cost_usd is not None:
         text = said("actuals.effective", cost=_amount(found.effective_cost_usd, "USD"))
@@ -97,7 +95,7 @@ def _price(found: Actuals, page: Page) -> list[str]:
         return labelled("money", said("actuals.no_price"), page)
     price = "actuals.at_price" if found.source == "slurm" else "actuals.as_billed"
     lines = labelled("money", said(price, price=found.usd_per_gpu_hour, unit=unit_text("USD")), page)
-    return lines + (labelled("rate", rate_text(found.money), page) if found.money.foreign else [])
+    return lines + labelled("rate", rate_text(found.money), page)
 
 
 def _table(

@@ -112,31 +112,19 @@ KINDS: Mapping[str, Listing] = {
 }
 
 
-def listed(catalog: Catalog, kind: str, *, gpu: str | None = None, cloud: str | None = None) -> list[Row]:
-    """The rows of one kind (see KINDS), of one GPU and one cloud where those are named.
+def listed(catalog: Catalog, kind: str) -> list[Row]:
+    """The rows of one kind (see KINDS).
 
     Raises
     ------
     PlannerError
-        If the kind, the GPU or the cloud is not known, or the kind has no such column.
+        If the kind is not known.
     """
     if kind not in KINDS:
         raise PlannerError(
             say("report_catalog.kind_unknown", kind=kind, kinds=list(KINDS), near=did_you_mean(kind, KINDS))
         )
-    rows = list(KINDS[kind].rows(catalog))
-    wanted = {"gpu": None if gpu is None else catalog.accelerator_id(gpu), "cloud": cloud}
-    for column, value in wanted.items():
-        if value is None:
-            continue
-        if rows and column not in rows[0]:
-            raise PlannerError(say("report_catalog.no_column", kind=kind, column=column))
-        known = {str(row[column]) for row in rows}
-        rows = [row for row in rows if row[column] == value]
-        if not rows and column == "cloud":
-            near = did_you_mean(value, known)
-            raise PlannerError(say("report_catalog.no_cloud", cloud=value, kind=kind, near=near))
-    return rows
+    return list(KINDS[kind].rows(catalog))
 
 
 def listing_table(kind: str, rows: Sequence[Row], width: int) -> str:

@@ -109,7 +109,7 @@ def import_table(outcome: Import, files: Sequence[str], width: int) -> str:
         page,
     )
     for (check, what), rows in outcome.report.groupby(["check", "what"], sort=True):
-        lines += ["", said("catalog_prices.check", check=check, rows=len(rows), what=what)]
+        lines += ["", said("catalog_prices.check", check=check, rows=len(rows), what=phrase("importing", what))]
         shown = rows.head(_EXAMPLES)
         lines += bullets(
             (

@@ -88,7 +88,7 @@ def _spread(
     left = [edge / scale.size - width for edge in edges]
     axes.bar(left, shares, width=width, align="edge", color=COLOURS[5], edgecolor="white", linewidth=0.3)
     top = max(shares)
-    for name, value in (("p10", stated.p10), ("p50", stated.p50), ("p90", stated.p90)):
+    for name, value in zip(("p10", "p50", "p90"), stated, strict=True):
         axes.axvline(value / scale.size, color=COLOURS[0], linewidth=1.0)
         axes.text(value / scale.size, 1.04 * top, name, color=COLOURS[0], ha="center", fontsize=9, bbox=_PAPER)
     if budget is not None:

@@ -8,7 +8,7 @@ from datetime import date
 from planner.money import in_its_money
 from planner.report.figures import notes
 from planner.report.frontier import plans_table
-from planner.report.layout import Page, bullets, columns, labelled
+from planner.report.layout import Page, bullets, columns, labelled, screen, section
 from planner.results.answers import Comparison, Difference, Side
 from planner.words import Sentence, said
 
@@ -34,30 +34,23 @@ def comparison_table(
         blocks.append(bullets([shown], page))
     blocks += [bullets([note], page) for note in notes([plan for _, plan in feasible], today)]
     refused = _refused(sides)
-    if refused:
-        others = len(refused) - MOST_REFUSED
-        more = [said("comparison.more_reasons", reasons=others)] if others > 0 else []
-        blocks.append([page.heading(said("comparison.infeasible")), *bullets([*refused[:MOST_REFUSED], *more], page)])
+    others = len(refused) - MOST_REFUSED
+    more = [said("comparison.more_reasons", reasons=others)] if others > 0 else []
+    blocks.append(section("comparison.infeasible", bullets([*refused[:MOST_REFUSED], *more], page), page))
     differences = [found for found in comparison.differences if any(found.values)]
     if differences:
         few = len(sides) <= FEW
         lines = _side_by_side(sides, differences, page) if few else _one_a_line(sides, differences, page)
-        blocks.append(
-            [page.heading(said("comparison.beside" if few else "comparison.needed")), *lines] if lines else []
-        )
+        blocks.append(section("comparison.beside" if few else "comparison.needed", lines, page))
         scenario_values = (
             [] if few else [_scenario_values(found, sides) for found in differences if _code(found) == "asked"]
         )
-        blocks.append(
-            [page.heading(said("comparison.asked")), *bullets(scenario_values, page)] if scenario_values else []
-        )
+        blocks.append(section("comparison.asked", bullets(scenario_values, page), page))
         explained = [found for found in differences if not _same(found, sides) and (few or _code(found) in ADDED)]
         why = [said("labels.of", what=found.key, text=found.why) for found in explained if found.why]
-        heading = page.heading(said("comparison.why" if few else "comparison.how_to_read"))
-        blocks.append([heading, *bullets(why, page)] if why and lines else [])
-    if comparison.warnings:
-        blocks.append([page.heading(said("labels.warnings")), *bullets(comparison.warnings, page, "warn")])
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+        heading = "comparison.why" if few else "comparison.how_to_read"
+        blocks.append(section(heading, bullets(why if lines else (), page), page))
+    return screen([*blocks, section("labels.warnings", bullets(comparison.warnings, page, "warn"), page)])
 
 
 def _refused(sides: Sequence[Side]) -> list[str]:

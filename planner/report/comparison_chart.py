@@ -83,7 +83,7 @@ def _ranges(axes: Any, at: Sequence[float], values: Sequence[Quantiles | None], 
             axes.text(0.02 * ends, y, text, va="center", color=_SOFT, fontsize=9)
             continue
         colour = PALETTE[1] if number == 0 else PALETTE[0]  # the first is what the others are compared with
-        low, middle, high = (part / scale.size for part in (value.p10, value.p50, value.p90))
+        low, middle, high = (part / scale.size for part in value)
         axes.plot([low, high], [y, y], color=colour, linewidth=3.5, alpha=0.55, solid_capstyle="round")
         axes.plot([middle], [y], "o", color=colour, markersize=6)
         axes.text(high + 0.03 * ends, y, scale.figure(value.p50), va="center", color=_INK, fontsize=9)

@@ -7,7 +7,7 @@ from datetime import date
 from planner.money import in_its_money
 from planner.report.figures import ages_sentence, money_scale, rate_sentence, time_scale
 from planner.report.frontier import layout_words, plans_table
-from planner.report.layout import Page, bullets, wrap
+from planner.report.layout import Page, bullets, screen, wrap
 from planner.report.plan_sections import seller
 from planner.report.terminal import infeasible_sections
 from planner.results.plan import Plan
@@ -39,8 +39,7 @@ def explanation_table(found: Explanation, width: int = 80, colour: bool = False,
         ages = ages_sentence((found.plan, *(near.plan for near in found.near[:MOST_NEAR])), today)
         opening += wrap(ages, width) if ages else []
     opening += wrap(rate_sentence(), width) if rate_sentence() else []
-    blocks = [opening, *([page.heading(title), *lines] for title, lines in sections if lines)]
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    return screen([opening, *([page.heading(title), *lines] for title, lines in sections if lines)])
 
 
 def _opening(found: Explanation) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from planner.money import in_its_money, money_of
 from planner.report.figures import chance, money_text, rate_sentence, rate_text, time_text
 from planner.report.frontier import plans_table
-from planner.report.layout import Page, bullets, labelled, wrap
+from planner.report.layout import Page, bullets, indented, labelled, screen, section, wrap
 from planner.search.fleets import FleetAnswer
 from planner.words import said, say
 
@@ -31,15 +31,10 @@ def fleet_table(found: FleetAnswer, width: int = 80, colour: bool = False) -> st
         together, apart = chance(found.p_within_cost_together), chance(found.p_within_cost_independent)
         text = said("fleet.within_budget", together=together, apart=apart)
         total += labelled("within_budget", text, page)
-    blocks.append(
-        [page.heading(said("fleet.together")), *total, *(f"  {line}" for line in wrap(found.basis, width - 2))]
-    )
+    blocks.append(section("fleet.together", [*total, *indented(found.basis, page)], page))
     rate = rate_sentence() or _mixed(found)
-    if rate:
-        blocks.append(wrap(rate, width))
-    if found.shared:
-        blocks.append([page.heading(said("fleet.shared")), *bullets((use.text for use in found.shared), page)])
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    blocks.append(wrap(rate, width) if rate else [])
+    return screen([*blocks, section("fleet.shared", bullets((use.text for use in found.shared), page), page)])
 
 
 def _mixed(found: FleetAnswer) -> str:

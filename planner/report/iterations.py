@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.report.layout import Page, bullets, columns, wrap
+from planner.report.layout import Page, bullets, columns, indented
 from planner.results.result import Result
 from planner.spec.scenario import BatchRamp
 from planner.units import format_count
@@ -68,5 +68,5 @@ def iterations_table(count: IterationCount, width: int) -> str:
     else:
         rows.append((said("report_iterations.to_cover", epochs=count.epochs), whole))
     lines = columns(rows, "ll", page, header=False, flexible=1)
-    basis = [f"  {line}" for line in wrap(said("report_iterations.basis", basis=count.basis), page.width - 2)]
+    basis = indented(said("report_iterations.basis", basis=count.basis), page)
     return "\n".join([*lines, "", *basis, *bullets(count.remarks, page)]) + "\n"

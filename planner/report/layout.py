@@ -105,6 +105,21 @@ def labelled(name: str, text: str, page: Page) -> list[str]:
     return hanging(said(f"labels.{name}"), text, page) if text else []
 
 
+def indented(text: str, page: Page) -> list[str]:
+    """`text` wrapped, two columns from the edge."""
+    return [f"  {line}" for line in wrap(text, page.width - 2)]
+
+
+def section(code: str, lines: Sequence[str], page: Page) -> list[str]:
+    """Lines below their heading, which is the sentence of a code; nothing where there are none."""
+    return [page.heading(said(code)), *lines] if lines else []
+
+
+def screen(blocks: Iterable[Sequence[str]]) -> str:
+    """Blocks of lines with an empty line between them, those of no line left out; ends in a newline."""
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
 def bullets(texts: Iterable[str], page: Page, style: str = "") -> list[str]:
     """One item a line, wrapped behind its dash."""
     out: list[str] = []

@@ -11,7 +11,7 @@ from planner.report.buying import buying_of_answer, purchase_text
 from planner.report.evidence import checks, memory_text
 from planner.report.figures import age, range_text, rate_text, trained_words
 from planner.report.frontier import columns_of, layout_words, plan_columns
-from planner.report.layout import Page, display_width, hanging, labelled, wrap
+from planner.report.layout import Page, display_width, hanging, labelled, screen, wrap
 from planner.report.simplicity import given_up_lines
 from planner.results.answers import Optimization
 from planner.results.plan import Plan, Plausibility, Rented
@@ -46,7 +46,7 @@ def on_a_screen(answer: Optimization, plan: Plan, today: date, page: Page) -> st
             _alternatives(answer, plan, detailed, page),
             _trust(answer, plan, page),
         ]
-        text = "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+        text = screen(blocks)
         if text.count("\n") <= LINES:
             break
     return text
@@ -95,8 +95,7 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         if offer.quality not in ("", "user"):
             price = said("plan_sections.quality", price=price, quality=offer.quality)
         lines += labelled("counted" if writing().hours else "price", price, page)
-        rate = rate_text(writing())
-        lines += labelled("rate", rate, page)
+        lines += labelled("rate", rate_text(writing()), page)
         lines += labelled("committed", plan_sections.commitment(plan), page) if offer.term_s else []
     found = buying_of_answer(answer)
     if found is not None:

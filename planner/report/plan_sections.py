@@ -19,7 +19,7 @@ from planner.report.figures import (
     time_text,
     trained_words,
 )
-from planner.report.layout import Page, bullets, columns, heads, labelled, wrap
+from planner.report.layout import Page, bullets, columns, heads, indented, labelled, wrap
 from planner.results.answers import Optimization, StatedGoal
 from planner.results.plan import EpochSchedule, OfferRef, Plan, Quantiles, Reliability
 from planner.risk.failures import LONGEST_INTERVAL_S
@@ -33,7 +33,7 @@ _AIMS = ("cost", "time", "usd_per_day", "epochs", "tokens")
 
 def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[Section]:
     """What one decides on: title and lines of outcome, cluster, run and schedule."""
-    basis = [f"  {line}" for line in wrap(plan.probability_basis, page.width - 2)] if plan.probability_basis else []
+    basis = indented(plan.probability_basis, page) if plan.probability_basis else []
     return [
         (said("plan_sections.time_and_cost"), [*outcome(plan, answer.goal, page), *basis]),
         (said("plan_sections.cluster"), _cluster(plan, answer.goal, today, page)),
@@ -154,9 +154,7 @@ def _outcome_row(
 ) -> list[str]:
     return [
         scale.heading(name),
-        scale.figure(value.p10),
-        scale.figure(value.p50),
-        scale.figure(value.p90),
+        *map(scale.figure, value),
         scale.figure(budget),
         "" if probability is None else chance(probability),
     ]
@@ -172,8 +170,7 @@ def _cluster(plan: Plan, goal: StatedGoal | None, today: date, page: Page) -> li
     lines = labelled("offer", offer.id, page) + labelled("machines", shape, page)
     if cost_shown(goal):
         lines += labelled("counted" if writing().hours else "price", _price(offer, today), page)
-        rate = rate_text(writing())
-        lines += labelled("rate", rate, page)
+        lines += labelled("rate", rate_text(writing()), page)
         lines += labelled("committed", commitment(plan), page) if offer.term_s else []
     if offer.waiting_s:
         lines += labelled("waiting", said("plan_sections.waiting", wait=offer.waiting_s), page)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from planner.money import in_its_money
 from planner.report.figures import chance, money_text, time_text
 from planner.report.gantt import day_words, gantt
-from planner.report.layout import Page, bullets, columns, hanging, heads, labelled, wrap
+from planner.report.layout import Page, bullets, columns, hanging, heads, indented, labelled, screen, section, wrap
 from planner.results.plan import Quantiles
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
 from planner.words import Sentence, said, say
@@ -22,30 +22,24 @@ def programme_table(found: ProgrammeAnswer, width: int = 80, colour: bool = Fals
         return "\n".join([*lines, *bullets(found.changes, page)]) + "\n"
     blocks = [
         [page.heading(found.provenance.scenario), *_together(found, page)],
-        [page.heading(said("programme.calendar")), *gantt(found, page), *_legend(found, page)],
-        [page.heading(said("programme.stages")), *_stages(found, page)],
+        section("programme.calendar", [*gantt(found, page), *_legend(found, page)], page),
+        section("programme.stages", _stages(found, page), page),
+        section("programme.shared", bullets(_shared(found), page), page),
     ]
-    if found.resources or found.reservations:
-        blocks.append([page.heading(said("programme.shared")), *bullets(_shared(found), page)])
     if full:
-        if found.goal.cost_stated:
-            blocks.append([page.heading(said("programme.cash_flow")), *_cash(found, page)])
-        blocks.append([page.heading(said("programme.slack")), *bullets(_slack(found), page)])
-        blocks.append([page.heading(said("programme.chances")), *_indented(found.chance_basis, page)])
         defaults = [said("labels.of", what=default.key, text=default.value) for default in found.defaults]
-        blocks.append([page.heading(said("programme.defaults")), *bullets(defaults, page)])
-        blocks.append([page.heading(said("programme.searched")), *_indented(found.statement, page)])
+        blocks += [
+            section("programme.cash_flow", _cash(found, page) if found.goal.cost_stated else [], page),
+            section("programme.slack", bullets(_slack(found), page), page),
+            section("programme.chances", indented(found.chance_basis, page), page),
+            section("programme.defaults", bullets(defaults, page), page),
+            section("programme.searched", indented(found.statement, page), page),
+        ]
     else:
         code = "programme.basis_thrown" if found.thrown_out else "programme.basis"
         basis = said(code, plans=found.plans, sure=found.goal.confidence or 0.8, thrown=found.thrown_out)
-        blocks.append(_indented(basis, page))
-    if found.warnings:
-        blocks.append([page.heading(said("labels.warnings")), *bullets(found.warnings, page, "warn")])
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
-
-
-def _indented(text: str, page: Page) -> list[str]:
-    return [f"  {line}" for line in wrap(text, page.width - 2)]
+        blocks.append(indented(basis, page))
+    return screen([*blocks, section("labels.warnings", bullets(found.warnings, page, "warn"), page)])
 
 
 def _together(found: ProgrammeAnswer, page: Page) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.money import in_its_money
 from planner.report.figures import chance, money_text, time_text
-from planner.report.layout import Page, bullets, columns, heads, wrap
+from planner.report.layout import Page, bullets, columns, heads, screen, wrap
 from planner.search.programme_explaining import ProgrammeExplanation
 from planner.search.programme_replay import ProgrammeReplay
 from planner.words import said
@@ -17,11 +17,9 @@ def programme_explanation_table(found: ProgrammeExplanation, width: int = 80, co
     if found.status != "optimal":
         lines = [page.styled(line, "bad") for line in wrap(said("labels.infeasible_because", why=found.reason), width)]
         return "\n".join([*lines, *bullets(found.changes, page)]) + "\n"
-    blocks = [
-        [page.heading(said("explanation.binds")), *bullets((each.text for each in found.binding), page)],
-        [page.heading(said("programme_explanation.worth")), *bullets((each.text for each in found.worth), page)],
-    ]
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    binds, worth = (bullets((each.text for each in texts), page) for texts in (found.binding, found.worth))
+    headed = (("explanation.binds", binds), ("programme_explanation.worth", worth))
+    return screen([page.heading(said(code)), *lines] for code, lines in headed)
 
 
 @in_its_money
@@ -36,9 +34,9 @@ def programme_replay_table(found: ProgrammeReplay, width: int = 80, colour: bool
         if name == "cost" and not stated.p90 > 0:  # machines without a price
             continue
         for which, q, p in (("stated", stated, chances[0]), ("by_events", drawn, chances[1])):
-            rows.append([*heads(name, which), text(q.p10), text(q.p50), text(q.p90), "" if p is None else chance(p)])
+            rows.append([*heads(name, which), *map(text, q), "" if p is None else chance(p)])
     for each in found.stages:
-        times = map(time_text, (each.end_s.p10, each.end_s.p50, each.end_s.p90))
+        times = map(time_text, each.end_s)
         sure = said("programme_explanation.planned_day", chance=chance(each.p_by_planned))
         rows.append([each.name, *heads("by_events"), *times, sure])
     differ = said(

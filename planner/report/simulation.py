@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.money import in_its_money
 from planner.report.figures import Scale, chance, money_scale, percent, time_scale, time_text
-from planner.report.layout import Page, bar, columns, heads, labelled, wrap
+from planner.report.layout import Page, bar, columns, heads, indented, labelled, screen, section, wrap
 from planner.risk.replay import Replay, Stress, World
 from planner.words import said, worded
 
@@ -19,13 +19,13 @@ def simulation_table(found: Replay, name: str, width: int = 80, colour: bool = F
     opening = said("simulation.opening", name=name, worlds=found.worlds, seed=found.seed)
     blocks = [
         [page.heading(line) for line in wrap(opening, page.width)],
-        [page.heading(said("simulation.check")), *_check(found, time, cost, page)],
+        section("simulation.check", _check(found, time, cost, page), page),
         [page.heading(said("simulation.picture", unit=time.unit)), *_picture(found.simulated, time, page)],
-        [page.heading(said("simulation.on_the_way")), *_on_the_way(found.simulated, page)],
-        [page.heading(said("simulation.others")), *_others(found, time, cost, page)],
-        [page.heading(said("simulation.stress")), *_stressed(found, time, cost, page)],
+        section("simulation.on_the_way", _on_the_way(found.simulated, page), page),
+        section("simulation.others", _others(found, time, cost, page), page),
+        section("simulation.stress", _stressed(found, time, cost, page), page),
     ]
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    return screen(blocks)
 
 
 def _check(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
@@ -44,7 +44,7 @@ def _check(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
     if found.largest_probability_error is not None:
         points = 100 * found.largest_probability_error
         error = said("simulation.both_differ", quantiles=found.largest_quantile_error, points=points)
-    return [*columns(rows, "lrr", page), *("  " + line for line in wrap(error, page.width - 2))]
+    return [*columns(rows, "lrr", page), *indented(error, page)]
 
 
 def _picture(world: World, time: Scale, page: Page) -> list[str]:
@@ -88,8 +88,8 @@ def _others(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
         figures = (time.figure(world.time_s.p50), time.figure(world.time_s.p90))
         paid = (cost.figure(world.cost_usd.p90),) if found.priced else ()
         rows.append((world.name, *figures, *paid, *chances))
-    below = wrap(said("simulation.bursts"), page.width - 2)
-    return [*columns(rows, "l" + "r" * (len(rows[0]) - 1), page, flexible=0), *("  " + line for line in below)]
+    table = columns(rows, "l" + "r" * (len(rows[0]) - 1), page, flexible=0)
+    return [*table, *indented(said("simulation.bursts"), page)]
 
 
 def _stressed(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
@@ -103,9 +103,8 @@ def _stressed(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
         paid = ("+" + cost.figure(stress.more_cost_usd),) if found.priced else ()
         rows.append((stress.world.name, *kept, *more, *paid, chance(chance_needed(stress))))
     code = "simulation.reserve_of_both" if found.priced else "simulation.reserve_of_time"
-    note = said(code, sure=found.stresses[0].confidence)
-    below = wrap(note, page.width - 2)
-    return [*columns(rows, "l" + "r" * (len(rows[0]) - 1), page, flexible=0), *("  " + line for line in below)]
+    table = columns(rows, "l" + "r" * (len(rows[0]) - 1), page, flexible=0)
+    return [*table, *indented(said(code, sure=found.stresses[0].confidence), page)]
 
 
 def chance_needed(stress: Stress) -> float:

@@ -11,7 +11,7 @@ from planner.report.buying import buying_lines
 from planner.report.evidence import evidence as evidence_sections
 from planner.report.figures import amount_writer, rate_sentence
 from planner.report.frontier import columns_of, plan_columns
-from planner.report.layout import Page, bullets, columns, labelled, wrap
+from planner.report.layout import Page, bullets, columns, labelled, screen, wrap
 from planner.report.simplicity import given_up_lines
 from planner.results.answers import Infeasible, Optimization
 from planner.results.plan import Plan
@@ -130,8 +130,7 @@ def _why_not(answer: Optimization, page: Page) -> list[Section]:
 
 
 def _joined(opening: list[str], sections: Sequence[Section], page: Page) -> str:
-    blocks = [opening, *([page.heading(title), *lines] for title, lines in sections if lines)]
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    return screen([opening, *([page.heading(title), *lines] for title, lines in sections if lines)])
 
 
 def _refusal(answer: Optimization, page: Page) -> list[str]:

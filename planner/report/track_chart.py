@@ -51,7 +51,7 @@ def _course(axes: Any, now: Progress) -> None:
     axes.plot([0, planned / unit.size], [0, now.iterations], color=_GREY, linestyle=":", label=said("track_chart.plan"))
     axes.plot(seconds / unit.size, iterations, color=_BLUE, linewidth=2, label=said("track_chart.run"))
     start = now.elapsed_s / unit.size
-    ends = [value / unit.size for value in (now.time_s.p10, now.time_s.p50, now.time_s.p90)]
+    ends = [value / unit.size for value in now.time_s]
     left = [now.iteration, now.iterations]
     axes.plot([start, ends[1]], left, color=_BLUE, linestyle="--", linewidth=1, label=said("track_chart.left"))
     fan = ([start, ends[0], ends[2]], [*left, now.iterations])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -22,6 +22,13 @@ class Quantiles:
     p10: float
     p50: float
     p90: float
+
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.p10, self.p50, self.p90))
+
+    def line(self, factor: float, plus: float = 0.0) -> Quantiles:
+        """Those of `plus` and so many times the quantity."""
+        return Quantiles(*(plus + factor * value for value in self))
 
 
 #: Kinds of price.

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from itertools import product
 from math import prod
@@ -84,7 +84,8 @@ def read_axis(text: str) -> Axis:
     key = key.strip()
     if not equals or not key or not listed.strip():
         raise PlannerError(say("grid.form", over=where))
-    whole = _is_whole(key)
+    quantity = _quantity(key)
+    whole = quantity is not None and quantity.bare == "integer"  # a count is rounded between the ends
     values = [value for part in split_list(listed) for value in _values(part, where, whole)]
     if any(not value.strip() for value in values):
         raise PlannerError(say("grid.empty", over=where))
@@ -183,11 +184,7 @@ def _days(match: re.Match[str], where: str) -> list[str]:
     length = (last - first).days
     if logarithmic or count > length + 1:
         raise PlannerError(say("grid.days", over=where, days=max(0, length + 1)))
-    return [_day(first, round(i * length / (count - 1))) for i in range(count)]
-
-
-def _day(first: date, later: int) -> str:
-    return (first + timedelta(days=later)).isoformat()
+    return [(first + timedelta(days=round(i * length / (count - 1)))).isoformat() for i in range(count)]
 
 
 # --- what a value is as a number ----------------------------------------------------------------------------------
@@ -200,19 +197,11 @@ def _quantity(key: str) -> Quantity | None:
     return kind if isinstance(kind, Quantity) else None
 
 
-def _is_whole(key: str) -> bool:
-    """Whether the key counts something, so that values between the ends are rounded to whole numbers."""
-    quantity = _quantity(key)
-    return quantity is not None and quantity.bare == "integer"
-
-
 def _numbers(key: str, values: Sequence[str]) -> tuple[tuple[float, ...] | None, str]:
     """All values as numbers and the suffix of their unit, or None where one of them is no number."""
     quantity = _quantity(key)
-    if (
-        quantity is not None and quantity.parse is quantities.parse_amount
-    ):  # numbers are of dollars; other units stay text
-        quantity = money()
+    if quantity is not None and quantity.parse is quantities.parse_amount:
+        quantity = money()  # numbers are of dollars; other units stay text
     suffix = "" if quantity is None else _SUFFIXES.get(quantity.parse, "")
     parse = quantity.parse if quantity is not None and (suffix or quantity.bare) else _bare
     numbers = [_number(parse, value) for value in values]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.interop.referenced_data import read_scenario
-from planner.money import USD, Money, money_of
+from planner.money import USD, money_of
 from planner.results.row import Value
 from planner.scenario.overrides import Varied
 from planner.sweeps.grid import Axis, cells, read_axes
@@ -105,19 +105,13 @@ def run(
         for axis, index in zip(prepared.axes, cell, strict=True):
             row.update(varied(axis, index))
         rows.append({**row, **found[key]})
-    facts = prepared.facts
+    facts, money = prepared.facts, money_of([task.scenario for task in prepared.tasks])
+    unit = None if money == USD else money
     return Sweep(
         over=tuple(Over(axis.key, axis.values) for axis in prepared.axes),
         rows=tuple(rows),
-        provenance=Origin(
-            facts.planner, prepared.name, facts.catalog_digest, facts.calibration_digest, _money(prepared)
-        ),
+        provenance=Origin(facts.planner, prepared.name, facts.catalog_digest, facts.calibration_digest, unit),
     )
-
-
-def _money(prepared: PreparedSweep) -> Money | None:
-    money = money_of([task.scenario for task in prepared.tasks])
-    return None if money == USD else money
 
 
 def _solved(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.money import Money
-from planner.results.answers import Infeasible, Optimization
+from planner.results.answers import Optimization
 from planner.results.result import Result
 from planner.results.row import Value, plan_row
 from planner.sweeps.grid import Axis
@@ -57,7 +57,9 @@ def varied(axis: Axis, index: int) -> dict[str, Value]:
 def figures(answer: Optimization) -> dict[str, Value]:
     """The columns of an answer: the plan's main figures, or why there is none and the least there is."""
     if answer.plan is None:
-        return {**blank("infeasible"), **_least(answer.infeasibility)}
+        found = answer.infeasibility
+        names = () if found is None else ("least_time_s", "least_cost_usd", "reason")
+        return {**blank("infeasible"), **{name: getattr(found, name) for name in names}}
     return {**blank(answer.status), **plan_row(answer.plan)}
 
 
@@ -69,12 +71,6 @@ def bad_input(reason: str) -> dict[str, Value]:
 def blank(status: str) -> dict[str, Value]:
     """Every column of an answer, empty."""
     return {"status": status, **dict.fromkeys(COLUMNS)}
-
-
-def _least(found: Infeasible | None) -> dict[str, Value]:
-    if found is None:
-        return {}
-    return {"least_time_s": found.least_time_s, "least_cost_usd": found.least_cost_usd, "reason": found.reason}
 
 
 _TEXTS = "offer cloud region instance gpu pricing framework recompute basis reason".split()

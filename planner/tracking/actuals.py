@@ -160,7 +160,7 @@ def reconcile_usage(usage: Usage, plan: Plan, goal: StatedGoal | None = None, st
     price = Fraction(str(plan.offer.usd_per_gpu_hour)) / HOUR_S
     states, jobs, days = _tallies(), _tallies(), _tallies()
     last: dict[str, Allocation] = {}
-    for each in sorted(usage.allocations, key=_beginning):
+    for each in sorted(usage.allocations, key=lambda each: (each.start is None, str(each.start))):
         bad = each.kind == "wasted"
         for tally in (states[each.state], jobs[each.job]):
             tally.add(each.gpu_seconds, each.gpu_seconds * price, wasted=bad)
@@ -250,10 +250,6 @@ def planned_days(plan: Plan, start: date) -> dict[date, int]:
 
 def _tallies() -> dict[Any, _Tally]:
     return defaultdict(_Tally)
-
-
-def _beginning(each: Allocation) -> tuple[bool, str]:
-    return each.start is None, "" if each.start is None else each.start.isoformat()
 
 
 def _spread(charge: Charge) -> dict[date, _Tally]:

@@ -80,7 +80,7 @@ def programme_progress(plan: ProgrammeAnswer, logs: Mapping[str, Progress]) -> P
     over = goal.cost_usd is not None and cost.p50 > goal.cost_usd
     return ProgrammeProgress(
         name=plan.provenance.scenario,
-        day=max((s.start_day + _elapsed(s) / DAY_S for s in stages if s.progress is not None), default=0.0),
+        day=max((s.start_day + s.progress.elapsed_s / DAY_S for s in stages if s.progress is not None), default=0.0),
         stages=tuple(stages),
         end_day=end,
         planned_end_day=plan.end_day or 0,
@@ -91,10 +91,6 @@ def programme_progress(plan: ProgrammeAnswer, logs: Mapping[str, Progress]) -> P
         missed=over or (deadline is not None and end.p50 > deadline),
         money=plan.provenance.money,
     )
-
-
-def _elapsed(stage: StageNow) -> float:
-    return 0.0 if stage.progress is None else stage.progress.elapsed_s
 
 
 def _spent(stage: StageNow, plan: ProgrammeAnswer) -> float:
@@ -111,17 +107,11 @@ def _begin(stage: StageAnswer, before: Mapping[str, Quantiles], p: str) -> float
     return max([float(stage.opens_day), *ends]) if ends else float(stage.start_day)
 
 
-def _turns(stage: StageAnswer) -> int:
-    return -(-stage.copies // max(stage.beside, 1))
-
-
 def _with_log(stage: StageAnswer, before: Mapping[str, Quantiles], now: Progress) -> StageNow:
     """A stage that has begun: when those before it had ended; each of its copies as the one whose log there is."""
-    start, turns, copies = _begin(stage, before, "p50"), _turns(stage), stage.copies
-    end = Quantiles(*(start + turns * getattr(now.time_s, p) / DAY_S for p in ("p10", "p50", "p90")))
-    cost = Quantiles(*(copies * getattr(now.cost_usd, p) for p in ("p10", "p50", "p90")))
-    if stage.reservation:  # paid whole, whatever is on it
-        cost = stage.cost_usd
+    start, turns = _begin(stage, before, "p50"), -(-stage.copies // max(stage.beside, 1))
+    end = Quantiles(*(start + turns * seconds / DAY_S for seconds in now.time_s))
+    cost = stage.cost_usd if stage.reservation else now.cost_usd.line(stage.copies)  # a reservation is paid whole
     done = now.status == "finished"
     return StageNow(
         name=stage.name,

@@ -115,19 +115,21 @@ def progress(state: TrackState, plan: Plan, goal: StatedGoal | None = None, spen
     pace = _pace(state, plan)
     remaining = remaining_seconds(state, plan, left)
     usd_per_s = plan.cost_usd.p50 / plan.time_s.p50
-    time = _plus(remaining, elapsed)
+    time = remaining.line(1.0, elapsed)
     spent = elapsed * usd_per_s if spent_usd is None else spent_usd
-    cost = Quantiles(*(spent + left_s * usd_per_s for left_s in (remaining.p10, remaining.p50, remaining.p90)))
+    cost = remaining.line(usd_per_s, spent)
     batch = plan.global_batch if state.course is not None else state.batch or plan.global_batch
     per_epoch = plan.tokens / plan.epochs if plan.epochs else None
     seen = state.samples if state.samples is not None else _samples(state, state.iteration, batch)
     epochs_done = seen * plan.seq_length / per_epoch if per_epoch else None
     finishes: tuple[str, ...] | None = None
     if math.isfinite(state.last_wall_s):
-        ends = [moment(state.last_wall_s + s) for s in (remaining.p10, remaining.p50, remaining.p90)]
+        ends = [moment(state.last_wall_s + s) for s in remaining]
         finishes = tuple(end for end in ends if end is not None)
         finishes = finishes if len(finishes) == len(ends) else None
     steady = pace.steady_s
+    filled = np.flatnonzero(state.chart_weight > 0)
+    drawn = int(filled[-1]) + 1 if len(filled) else 0
     return Progress(
         status="waiting" if not state.records else "finished" if left == 0 else "training",
         iteration=state.iteration,
@@ -153,7 +155,7 @@ def progress(state: TrackState, plan: Plan, goal: StatedGoal | None = None, spen
         budgets=_outlooks(state, goal, elapsed, left, remaining, usd_per_s, spent),
         remarks=_remarks(state, plan, total),
         chart_iterations=state.chart_width,
-        chart_step_s=tuple(None if math.isnan(v) else float(v) for v in state.chart[: _used_buckets(state)]),
+        chart_step_s=tuple(None if math.isnan(v) else float(v) for v in state.chart[:drawn]),
     )
 
 
@@ -202,10 +204,6 @@ def _losses(state: TrackState, elapsed: float) -> Losses:
     )
 
 
-def _plus(remaining: Quantiles, elapsed: float) -> Quantiles:
-    return Quantiles(elapsed + remaining.p10, elapsed + remaining.p50, elapsed + remaining.p90)
-
-
 def _outlooks(
     state: TrackState,
     goal: StatedGoal | None,
@@ -248,7 +246,7 @@ def _outlook(
     return BudgetOutlook(
         name,
         limit,
-        Quantiles(*(gone + left_s * rate for left_s in (remaining.p10, remaining.p50, remaining.p90))),
+        remaining.line(rate, gone),
         _chance(remaining, until),
         missed,
         elapsed + until if missed else None,
@@ -280,11 +278,6 @@ def moment(seconds: float) -> str | None:
 def _samples(state: TrackState, iteration: int, batch: int) -> int:
     """Sequences that the first `iteration` iterations read."""
     return iteration * batch if state.course is None else state.course.samples_after(iteration)
-
-
-def _used_buckets(state: TrackState) -> int:
-    filled = np.flatnonzero(state.chart_weight > 0)
-    return int(filled[-1]) + 1 if len(filled) else 0
 
 
 def _remarks(state: TrackState, plan: Plan, total: int) -> tuple[str, ...]:

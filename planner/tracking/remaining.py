@@ -88,7 +88,7 @@ def remaining_seconds(state: TrackState, plan: Plan, left: float) -> Quantiles:
     now = present_pace(state)
     if now is None:
         share = left / state.full_steps(plan.iterations)
-        return Quantiles(plan.time_s.p10 * share, plan.time_s.p50 * share, plan.time_s.p90 * share)
+        return plan.time_s.line(share)
     seen = now.error**2 + LEAST_SPREAD**2
     prior = max(LEAST_SPREAD, math.log(plan.step_time_s.p90 / plan.step_time_s.p10) / (2 * Z90)) ** 2
     share = prior / (seen + prior)

@@ -104,14 +104,12 @@ def continuation(scenario: Scenario, plan: Plan, now: Progress, answer: Optimiza
         time_left_s=scenario.budget.time_s,
         cost_left_usd=scenario.budget.cost_usd,
         stay_time_s=stay,
-        stay_cost_usd=Quantiles(stay.p10 * rate, stay.p50 * rate, stay.p90 * rate),
-        unchanged=answer.plan is not None and _same_run(plan, answer.plan),
+        stay_cost_usd=stay.line(rate),
+        unchanged=answer.plan is not None and _run_of(plan) == _run_of(answer.plan),
         answer=answer,
     )
 
 
-def _same_run(one: Plan, other: Plan) -> bool:
-    """Whether two plans are one cluster, layout and batch."""
-    return (one.offer.id, one.gpus, one.framework, one.layout, one.global_batch) == (
-        other.offer.id, other.gpus, other.framework, other.layout, other.global_batch,
-    )  # fmt: skip
+def _run_of(plan: Plan) -> tuple[object, ...]:
+    """What two plans have alike that are one run: cluster, layout and batch."""
+    return plan.offer.id, plan.gpus, plan.framework, plan.layout, plan.global_batch

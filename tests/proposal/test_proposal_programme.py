@@ -43,7 +43,7 @@ def test_every_format_is_written_and_the_same_inputs_give_the_same_bytes(made: A
 
 
 def test_the_ask_is_the_median_a_contingency_and_what_stands_beside(made: Any) -> None:
-    (asked,) = made.proposal.asks
+    (asked,) = made.proposal.requests
     assert asked["asked"] == pytest.approx(asked["cost_usd"] * 1.19)
     answer = planner.optimize_programme(GIVEN)
     assert answer.ask is not None

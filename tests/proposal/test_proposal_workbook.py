@@ -97,7 +97,7 @@ def test_the_lines_beside_the_run_add_up_to_what_is_asked_for():
     assert found["Two engineers"] == pytest.approx(40_000)
     assert found["Contingency"] == pytest.approx(0.1 * (run + 40_000))
     assert found["VAT"] == pytest.approx(0.19 * 1.1 * (run + 40_000))
-    assert found[words["ui_x_asked"]] == pytest.approx(1.19 * 1.1 * (run + 40_000)) == pytest.approx(ledger.asked)
+    assert found[words["ui_x_asked"]] == pytest.approx(1.19 * 1.1 * (run + 40_000)) == pytest.approx(ledger.requested)
 
 
 def test_a_proposal_in_euros_names_no_dollar_but_in_its_rate():

@@ -103,7 +103,7 @@ def price_text(case: Case) -> str:
 
 def _rate(case: Case) -> str:
     w, rate = case.words, case.plan.tokens_per_s_per_gpu
-    low, mid, high = (w.number(value) for value in (rate.p10, rate.p50, rate.p90))
+    low, mid, high = (w.number(value) for value in rate)
     return w.say("rate_text", low=low, mid=mid, high=high, mfu=w.percent(case.plan.mfu))
 
 

@@ -119,7 +119,7 @@ class Case:
         used = {int(p.space.pool[cell]) for cell in self.study.cells.tolist()}
         return sorted({self.gpu(p.space.pools[pool].setting.accelerator.id) for pool in used})
 
-    def place(self, offer: OfferRef) -> str:
+    def place(self, offer: OfferRef | Offer) -> str:
         """The cloud, or that the machines are one's own."""
         return self.words.say("own_place", name=offer.instance) if offer.pricing == "owned" else offer.cloud
 
@@ -132,7 +132,7 @@ class Case:
     def seller(self, offer: OfferRef | Offer) -> str:
         """Where the machines are and how they are paid: nebius, on demand."""
         if offer.pricing == "owned":
-            return self.words.say("own_place", name=offer.instance)
+            return self.place(offer)
         return self.words.say("seller", place=offer.cloud, pricing=self.kind(offer))
 
     def where(self, offer: OfferRef | Offer) -> str:
@@ -142,7 +142,7 @@ class Case:
     def offer_words(self, offer: OfferRef | Offer) -> str:
         """An offer as people name it: "nebius gpu-h100-sxm in eu-north1, on demand"."""
         if offer.pricing == "owned":
-            return self.words.say("own_place", name=offer.instance)
+            return self.place(offer)
         parts = {"cloud": offer.cloud, "instance": offer.instance, "pricing": self.kind(offer)}
         if offer.region in NOWHERE:
             return self.words.say("offer_words", **parts)
@@ -172,15 +172,15 @@ class Case:
 
     def cluster(self, plan: Plan) -> str:
         """80 × H100, nebius, on demand."""
-        return self.words.say(
-            "cluster", gpus=self.words.count(plan.gpus), gpu=self.gpu(plan), place=self.seller(plan.offer)
-        )
+        return self._cluster(plan.gpus, plan.offer)
 
     def cluster_of(self, choice: Choice) -> str:
         """The same of a choice."""
-        offer = self.study.offer(choice)
-        gpus = self.words.count(self.study.gpus(choice))
-        return self.words.say("cluster", gpus=gpus, gpu=self.gpu(offer.gpu), place=self.seller(offer))
+        return self._cluster(self.study.gpus(choice), self.study.offer(choice))
+
+    def _cluster(self, gpus: int, offer: OfferRef | Offer) -> str:
+        count, place = self.words.count(gpus), self.seller(offer)
+        return self.words.say("cluster", gpus=count, gpu=self.gpu(offer.gpu), place=place)
 
     def stated(self, offer: OfferRef) -> bool:
         """Whether the scenario itself says a price, which has no date then."""

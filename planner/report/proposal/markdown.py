@@ -19,7 +19,7 @@ def markdown(proposal: Proposal) -> str:
         lines += _section(section, proposal.language)
     lines += [f"## {escaped(proposal.words['ui_colophon'])}", ""]
     for label, value in proposal.colophon:
-        lines.append(f"- {_said(proposal.language, 'labelled', label=escaped(label), text=_code(value))}")
+        lines.append(f"- {_worded(proposal.language, 'labelled', label=escaped(label), text=_code(value))}")
     return "\n".join(lines) + "\n"
 
 
@@ -38,7 +38,7 @@ def _code(text: str) -> str:
     return f"{fence}{pad}{flat}{pad}{fence}"
 
 
-def _said(language: str, name: str, **values: str) -> str:
+def _worded(language: str, name: str, **values: str) -> str:
     return said_in(language, f"document.{name}", **values)
 
 
@@ -51,12 +51,12 @@ def _section(section: Section, language: str) -> list[str]:
             lines += [*(f"- {escaped(item)}" for item in block.items), ""]
         elif isinstance(block, Facts):
             rows = ((f"**{escaped(label)}**", escaped(cell.text)) for label, cell in block.rows)
-            lines += [*(f"- {_said(language, 'labelled', label=label, text=text)}" for label, text in rows), ""]
+            lines += [*(f"- {_worded(language, 'labelled', label=label, text=text)}" for label, text in rows), ""]
         elif isinstance(block, Table):
             lines += [*_table(block), ""]
         elif isinstance(block, Figure):
             caption, text = escaped(block.caption), escaped(block.description)
-            lines += [_said(language, "captioned", caption=caption, text=text), ""]
+            lines += [_worded(language, "captioned", caption=caption, text=text), ""]
         elif not isinstance(block, Explorer):
             raise TypeError(f"{type(block).__name__} has no Markdown form")
     return lines

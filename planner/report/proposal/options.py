@@ -71,16 +71,13 @@ def against(case: Case, option: Option) -> str:
 
 def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
     w, rows = case.words, []
-    there = [option for option in options if option.plan is not None]
-    per = case.drawn_per(max(option.plan.cost_usd.p90 for option in there if option.plan is not None))
-    for option in there:
-        if option.plan is None or option.choice is None:
-            continue
-        cost = option.plan.cost_usd
-        low, middle, high = (w.amount(usd) / per for usd in (cost.p10, cost.p50, cost.p90))
-        days = w.days_text(option.choice.time_p50_s)
-        paid = w.say("seller", place=days, pricing=w.known(f"pricing_{option.plan.offer.pricing}") or "")
-        rows.append(Interval(option.label, low, middle, high, paid, strong=option.choice.key == case.choice.key))
+    there = [(each.label, each.plan, each.choice) for each in options if each.plan and each.choice]
+    per = case.drawn_per(max(plan.cost_usd.p90 for _, plan, _ in there))
+    for label, plan, choice in there:
+        low, middle, high = (w.amount(usd) / per for usd in plan.cost_usd)
+        days = w.days_text(choice.time_p50_s)
+        paid = w.say("seller", place=days, pricing=w.known(f"pricing_{plan.offer.pricing}") or "")
+        rows.append(Interval(label, low, middle, high, paid, strong=choice.key == case.choice.key))
     costs = [w.money(row.middle * per * w.unit.usd) for row in rows]
     each = (w.say("labelled_cost", label=r.label, cost=cost, text=r.text) for r, cost in zip(rows, costs, strict=True))
     described = w.listed(each, "semicolons")
@@ -115,7 +112,7 @@ def sensitivity_section(case: Case) -> Section:
     heads = ("h_change", "h_best_then", "h_days", "h_usd", "h_usd_sure", "h_difference")
     table = w.table("sensitivity_caption", heads, rows, {0}, sure=w.percent(terms.confidence))
     blocks: list[Block] = [Paragraph(w.say("sensitivity_intro")), table]
-    texts = tuple(texts for binding in case.outcome.binding if (texts := case.in_words(binding.text)))
+    texts = tuple(text for binding in case.outcome.binding if (text := case.in_words(binding.text)))
     if texts:
         blocks.append(Bullets(texts))
     blocks += stress_blocks(case)

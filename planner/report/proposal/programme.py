@@ -7,7 +7,7 @@ from datetime import date as Date  # noqa: N812 - as in `locale`
 
 from planner.money import in_its_money
 from planner.report.gantt import bars_of
-from planner.report.proposal.beside import added
+from planner.report.proposal.beside import added, requested_usd
 from planner.report.proposal.evidence import taken_words
 from planner.report.proposal.locale import locale
 from planner.report.proposal.model import (
@@ -30,6 +30,7 @@ from planner.search.programme_scaling import ScalingRow
 from planner.spec.programme import Programme
 
 DAY_S = 86400.0
+ALL_OFFERS = "programme_answers.all_offers"  # the code of a resource: what all offers have together
 WORLDS = 20_000
 MOST_WEEKS = 30  # of a table; more are in the JSON
 
@@ -77,7 +78,7 @@ def build_programme_proposal(
 
 def _request(document: ProgrammeDocument) -> Mapping[str, object]:
     ask, answer = document.ask, document.answer
-    total = ask.total_usd + sum(usd for _, usd in added(document.programme.ask, ask.total_usd))
+    total = requested_usd(document.programme.ask, ask.total_usd)
     return {
         "scenario": document.programme.name,
         "cost_usd": ask.total_usd,
@@ -92,24 +93,23 @@ def _request(document: ProgrammeDocument) -> Mapping[str, object]:
 
 def _ask(document: ProgrammeDocument) -> Section:
     answer, ask, words = document.answer, document.ask, document.words
-    lines = added(document.programme.ask, ask.total_usd)
-    total = ask.total_usd + sum(usd for _, usd in lines)
+    lines, total = added(document.programme.ask, ask.total_usd), requested_usd(document.programme.ask, ask.total_usd)
     share = ask.contingency_usd / ask.expected_usd if ask.expected_usd else 0.0
     lead = document.say(
         "ask",
-        total=document.money(total),
-        expected=document.money(ask.expected_usd),
-        more=document.money(ask.contingency_usd),
+        total=words.money(total),
+        expected=words.money(ask.expected_usd),
+        more=words.money(ask.contingency_usd),
         share=words.percent(share),
         sure=document.sure,
         count=words.count(len(answer.stages)),
         end=document.day(answer.end_day or 0),
     )
     facts = [
-        (document.say("f_expected"), document.money(ask.expected_usd)),
-        (document.say("f_contingency"), document.money(ask.contingency_usd)),
-        *((name, document.money(usd)) for name, usd in lines),
-        (document.say("f_total"), document.money(total)),
+        (document.say("f_expected"), words.money(ask.expected_usd)),
+        (document.say("f_contingency"), words.money(ask.contingency_usd)),
+        *((name, words.money(usd)) for name, usd in lines),
+        (document.say("f_total"), words.money(total)),
         (document.say("f_end"), document.day(answer.end_day or 0)),
     ]
     if answer.time_s is not None:
@@ -119,9 +119,7 @@ def _ask(document: ProgrammeDocument) -> Section:
     if answer.p_within_time is not None and goal.time_s is not None:
         facts.append((document.say("f_in_time", time=words.time(goal.time_s)), words.chance(answer.p_within_time)))
     if answer.p_within_cost is not None and goal.cost_usd is not None:
-        facts.append(
-            (document.say("f_in_cost", money=document.money(goal.cost_usd)), words.chance(answer.p_within_cost))
-        )
+        facts.append((document.say("f_in_cost", money=words.money(goal.cost_usd)), words.chance(answer.p_within_cost)))
     if answer.p_within_both is not None and None not in (answer.p_within_time, answer.p_within_cost):
         facts.append((document.say("f_in_both"), words.chance(answer.p_within_both)))
     facts.append((document.say("f_hours"), words.count(sum(s.gpu_hours for s in answer.stages))))
@@ -184,7 +182,7 @@ def _stages(document: ProgrammeDocument) -> Section:
             place=stage.move.place,
             gb=words.count(stage.move.gb),
             time=words.time(stage.move.time_s),
-            money=document.money(stage.move.cost_usd),
+            money=words.money(stage.move.cost_usd),
         )
         for stage in document.answer.stages
         if stage.move is not None
@@ -214,8 +212,7 @@ def _money(document: ProgrammeDocument) -> Section:
     if len(answer.stages) > 1:
         rows.append((document.say("beyond_row"), "", "", words.money_cell(ask.expected_usd - medians), ""))
     first = len(rows)
-    lines = added(document.programme.ask, ask.total_usd)
-    total = ask.total_usd + sum(usd for _, usd in lines)
+    lines, total = added(document.programme.ask, ask.total_usd), requested_usd(document.programme.ask, ask.total_usd)
     contingency = document.say("contingency_row", sure=document.sure)
     surrogate = words.money_cell(answer.surrogate_cost_usd)
     rows += [
@@ -303,13 +300,16 @@ def _shared(document: ProgrammeDocument) -> Table:
     answer, words = document.answer, document.words
     rows = [
         (
-            document.say("all_offers") if use.key == "all offers" else use.key,
+            document.say("all_offers") if getattr(use.key, "code", "") == ALL_OFFERS else use.key,
             document.say("resource_use", used=words.count(use.used), most=words.count(use.most), days=use.full_days),
         )
         for use in answer.resources
     ]
     rows += [
-        (each.name, document.say("bought_use", money=document.money(each.cost_usd), share=words.percent(each.used)))
+        (
+            each.name,
+            document.say("bought_use", money=words.money(each.cost_usd), share=words.percent(each.used)),
+        )
         for each in answer.reservations
     ]
     return document.table("shared", "what use", rows)

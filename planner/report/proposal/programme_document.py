@@ -50,10 +50,6 @@ class ProgrammeDocument:
         start = self.answer.goal.start
         return self.say("day", day=day) if start is None else self.words.short_date(start + timedelta(days=day))
 
-    def money(self, usd: float) -> str:
-        """An amount."""
-        return self.words.money(usd)
-
     def cluster(self, stage: StageAnswer) -> str:
         """A stage's machines."""
         plan = stage.plan

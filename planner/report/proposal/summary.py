@@ -116,9 +116,9 @@ def _options(case: Case) -> Table:
     """The plan and two others that one might sign instead."""
     w = case.words
     rows = []
-    for option in [option for option in case.options if option.plan is not None and option.within][:OPTIONS]:
-        assert option.plan is not None  # noqa: S101 - those without a plan are left out
-        assert option.choice is not None  # noqa: S101
+    for option in case.options:
+        if option.plan is None or option.choice is None or not option.within:
+            continue
         rows.append(
             (
                 option.label,
@@ -130,4 +130,4 @@ def _options(case: Case) -> Table:
             )
         )
     heads = ("h_option", "h_cluster", "h_days", "h_usd", "h_usd_sure", "h_against")
-    return w.table("top_options", heads, rows, {0}, sure=w.percent(case.confidence))
+    return w.table("top_options", heads, rows[:OPTIONS], {0}, sure=w.percent(case.confidence))
