@@ -18,7 +18,7 @@ from planner.scenario.fields import Reading, fail
 from planner.scenario.sections import SCENARIO
 from planner.spec.model import ModelSpec
 from planner.spec.programme import Programme, Reservation, Stage, Transfer
-from planner.spec.scenario import Budget, Cluster, Objective, OwnCluster, Quota, Scenario
+from planner.spec.scenario import Budget, Cluster, Objective, OwnCluster, Quota, QuotaKey, Scenario
 from planner.units import shown
 from planner.words import Sentence, say
 from planner.workload import model_from_mapping
@@ -294,7 +294,7 @@ class ProgrammeBuilder:
 
 def _standing(cluster: Cluster, quotas: Sequence[Quota], reservations: Sequence[Reservation]) -> Cluster:
     """A stage's cluster: the most that each quota ever allows, and the machines reserved."""
-    most: dict[tuple[str | None, str | None, str | None], int] = {}
+    most: dict[QuotaKey, int] = {}
     for quota in quotas:
         most[quota.key] = max(most.get(quota.key, 0), quota.gpus)
     own = tuple(each.own for each in reservations)

@@ -47,6 +47,7 @@ from planner.search.stage_plans import (
     stage_plans,
 )
 from planner.spec.programme import Programme
+from planner.spec.scenario import QuotaKey
 from planner.words import say
 
 DAY_S = 86400.0
@@ -357,7 +358,7 @@ def on(programme: Programme, day: int) -> date | None:
     return None if start is None else start + timedelta(days=day)
 
 
-def quota_words(key: tuple[str | None, str | None, str | None]) -> str:
+def quota_words(key: QuotaKey) -> str:
     """What a quota holds for."""
     named = [text for text in key if text is not None]
     return " ".join(named) if named else say("programme_answers.all_offers")
