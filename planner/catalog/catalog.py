@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from planner.catalog.curves import Curve, Width, read_curves, read_widths
+from planner.catalog.curves import Curve, Width, read_curves
 from planner.catalog.facts import ACCELERATOR, FABRIC, NODE, SHIPPED, Layer, Record, Records, read_mapping
 from planner.catalog.history import prices_on, refuse_before_all
 from planner.catalog.part_names import instead_of, parts_meant
@@ -17,7 +17,7 @@ from planner.catalog.paths import data_dir
 from planner.catalog.prices import PriceRow, files_on, read_prices, snapshot_files
 from planner.catalog.tables import layered_table
 from planner.files import finish
-from planner.reading import fault, read_bytes
+from planner.reading import fault, read_bytes, records
 from planner.spec.hardware import Accelerator, Node
 from planner.units import PlannerError
 from planner.words import say
@@ -145,7 +145,7 @@ class Catalog:
     @cached_property
     def widths(self) -> tuple[Width, ...]:
         """Measured collectives inside one node by the number of GPUs that take part."""
-        return read_widths(self.table("fabrics/in_box_widths.csv"))
+        return records(Width, self.table("fabrics/in_box_widths.csv"))
 
     @cached_property
     def sources(self) -> dict[str, dict[str, str]]:
@@ -165,11 +165,6 @@ class Catalog:
         if path not in self._tables:
             self._tables[path] = layered_table(self.layers, path)
         return self._tables[path]
-
-    @property
-    def energy(self) -> Energy:
-        """Carbon intensity, electricity prices and PUE."""
-        return Energy(self)
 
     def _price_files(self) -> list[tuple[Path, list[PriceRow]]]:
         """The chosen files with their rows, layer by layer; on a day, as they stood then."""
@@ -223,16 +218,6 @@ def _without_covered(rows: Mapping[tuple[str, str, str, str], PriceRow], layers:
         machine = (row.cloud, row.instance, row.pricing)
         later = newest.get(machine, 0) if row.region == "all" else everywhere.get(machine, 0)
         yield row._replace(flags=(*row.flags, "superseded")) if later > rank[row.layer] else row
-
-
-class Energy:
-    """Tables of `energy/` by what they answer."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def table(self, name: str) -> list[dict[str, str]]:
-        return self._catalog.table(f"energy/{name}.csv")
 
 
 def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None, on: date | None = None) -> Catalog:

@@ -65,20 +65,3 @@ def read_curves(rows_of_layers: Iterable[Mapping[str, str]]) -> dict[str, Curve]
                 first["source"],
             )
     return curves
-
-
-def read_widths(rows: Iterable[Mapping[str, str]]) -> tuple[Width, ...]:
-    """The rows of `fabrics/in_box_widths.csv`."""
-    return tuple(
-        Width(
-            row["fabric"],
-            row["gpu"],
-            row["collective"],
-            row["algorithm"],
-            int(row["gpus"]),
-            float(row["size_bytes"]),
-            float(row["busbw_gbyte_per_s"]),
-            row["source"],
-        )
-        for row in rows
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from planner.catalog.prices import PriceRow
-from planner.spec.scenario import Quota
+from planner.spec.scenario import Quota, covers
 from planner.words import Sentence, say
 
 MOST_NAMED = 6  # parts that a sentence lists
@@ -20,24 +20,15 @@ def left_out_by_quotas() -> Sentence:
     return say("left_out.fenced")
 
 
-def covers(quota: Quota, row: PriceRow) -> bool:
-    """Whether a quota is of what a row sells."""
-    return (
-        quota.cloud in (None, row.cloud)
-        and quota.region in (None, row.region)
-        and (quota.gpu is None or quota.gpu == row.gpu)
-    )
-
-
 def outside_quotas(quotas: Sequence[Quota], row: PriceRow) -> bool:
     """Whether quotas of the row's cloud are stated and none of them is of the row."""
     mine = [quota for quota in quotas if quota.cloud == row.cloud]
-    return bool(mine) and not any(covers(quota, row) for quota in mine)
+    return bool(mine) and not any(covers(quota.key, row) for quota in mine)
 
 
 def most_nodes(quotas: Sequence[Quota], row: PriceRow, gpus_per_node: int) -> int | None:
     """Nodes of the row's machine that its quotas allow; None: none is stated."""
-    return min((quota.gpus // gpus_per_node for quota in quotas if covers(quota, row)), default=None)
+    return min((quota.gpus // gpus_per_node for quota in quotas if covers(quota.key, row)), default=None)
 
 
 def quota_remarks(rows: Iterable[PriceRow]) -> tuple[str, ...]:

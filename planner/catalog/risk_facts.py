@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.catalog.paths import data_dir
-from planner.reading import read_csv
+from planner.reading import read_csv, records
 from planner.words import phrase
 
 
@@ -67,45 +67,9 @@ class RiskFacts:
 def load_risk_facts(folder: Path | None = None) -> RiskFacts:
     """The shipped facts on failures, or those of another folder with the same three files."""
     where = folder or data_dir() / "risk"
-    rates = tuple(
-        InterruptionRate(
-            row["family"],
-            row["provider"],
-            row["cause"],
-            float(row["interruptions_per_1000_node_days"]),
-            float(row["low"]),
-            float(row["high"]),
-            int(row["gpus_per_node"]),
-            row["kind"],
-            phrase("catalog", row["source"]),
-            row["as_of"],
-        )
-        for row in read_csv(where / "interruptions.csv").rows()
-    )
-    recovery = {
-        row["name"]: RecoveryFact(
-            float(row["value"]),
-            float(row["low"]),
-            float(row["high"]),
-            row["unit"],
-            row["kind"],
-            row["source"],
-            row["as_of"],
-        )
-        for row in read_csv(where / "recovery.csv").rows()
-    }
-    goodputs = tuple(
-        Goodput(
-            row["run"],
-            row["site"],
-            float(row["share"]),
-            row["family"],
-            int(row["gpus"]),
-            int(row["parameters"]),
-            float(row["days"]),
-            row["spare"] == "yes",
-            row["source"],
-        )
-        for row in read_csv(where / "goodput.csv").rows()
-    )
-    return RiskFacts(rates, recovery, goodputs)
+    rows = read_csv(where / "interruptions.csv").rows()
+    published = ({**row, "source": phrase("catalog", row["source"])} for row in rows)
+    rates = records(InterruptionRate, published, value="interruptions_per_1000_node_days")
+    recovery = list(read_csv(where / "recovery.csv").rows())
+    times = dict(zip((row["name"] for row in recovery), records(RecoveryFact, recovery), strict=True))
+    return RiskFacts(rates, times, records(Goodput, read_csv(where / "goodput.csv").rows()))

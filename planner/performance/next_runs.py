@@ -60,13 +60,13 @@ def next_runs(
         if not run.setting.accelerator.peak_dense_tflops:
             raise wrong_at(run.id, say("predict.no_rate", gpu=run.setting.accelerator.id))
     spread = posterior(candidates, known, calibration)
-    first = float(_deviations(np.diagonal(spread)).sum())
+    first = float(deviations(np.diagonal(spread)).sum())
 
     def narrowed(spread: FloatArray, noise: float) -> FloatArray:
         """Of the sum of all runs' standard deviations, the share that the measurement of each run alone takes off."""
         today = np.diagonal(spread)
         left = [
-            _deviations(today - spread[rows] ** 2 / (today[rows] + noise**2)[:, None]).sum(axis=1)
+            deviations(today - spread[rows] ** 2 / (today[rows] + noise**2)[:, None]).sum(axis=1)
             for rows in _blocks(spread)
         ]
         return np.asarray(1.0 - np.concatenate(left) / max(first, 1e-300))
@@ -190,6 +190,6 @@ def _blocks(matrix: FloatArray) -> list[slice]:
     return [slice(at, at + BLOCK) for at in range(0, len(matrix), BLOCK)]
 
 
-def _deviations(variances: FloatArray) -> FloatArray:
+def deviations(variances: FloatArray) -> FloatArray:
     """Roots; what rounding has put below zero is zero."""
     return np.asarray(np.sqrt(np.maximum(variances, 0.0)))

@@ -5,7 +5,7 @@ every problem is a PlannerError that names file and line.
 """
 
 from planner.reading.separated import read_separated
-from planner.reading.tables import CsvTable, read_csv
+from planner.reading.tables import CsvTable, read_csv, records
 from planner.reading.text import (
     MAX_BYTES,
     fault,
@@ -33,6 +33,7 @@ __all__ = [
     "read_json",
     "read_separated",
     "read_text",
+    "records",
     "text_of",
     "wrong_at",
 ]

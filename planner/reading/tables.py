@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from planner.files import unguarded
 from planner.reading.names import did_you_mean, nearest_or_all
 from planner.reading.text import MAX_BYTES, fault, one_line, read_bytes, text_of
 from planner.words import say
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +89,18 @@ def check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows:
         raise fault(path, say("csv.missing", column=missing, near=near, found=found), 1)
     if twice is not None:
         raise fault(path, say("csv.twice", column=one_line(repr(twice), 60)), 1)
+
+
+def records(kind: type[T], rows: Iterable[Mapping[str, str]], **columns: str) -> tuple[T, ...]:
+    """Each row as a dataclass of texts, numbers and bools ("yes"), each field from the column of its name.
+
+    `columns`: those of fields that are named otherwise.
+    """
+    forms: dict[str, Callable[[str], Any]] = {
+        "str": lambda text: text,
+        "int": int,
+        "float": float,
+        "bool": "yes".__eq__,
+    }
+    wanted = [(field.name, columns.get(field.name, field.name), forms[str(field.type)]) for field in fields(kind)]  # type: ignore[arg-type]
+    return tuple(kind(**{name: form(row[column]) for name, column, form in wanted}) for row in rows)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
+from planner.money import Money
 from planner.reading.names import did_you_mean
 from planner.reading.tree import Node
 from planner.scenario.build import Builder, Models, Values, quota_of
@@ -16,7 +18,7 @@ from planner.scenario.fields import Reading, fail
 from planner.scenario.sections import SCENARIO
 from planner.spec.model import ModelSpec
 from planner.spec.programme import Programme, Reservation, Stage, Transfer
-from planner.spec.scenario import Budget, Cluster, Objective, OwnCluster, Quota, Scenario
+from planner.spec.scenario import Budget, Cluster, Objective, OwnCluster, Quota, QuotaKey, Scenario
 from planner.units import shown
 from planner.words import Sentence, say
 from planner.workload import model_from_mapping
@@ -42,6 +44,21 @@ class ProgrammeBuilder:
     rates: Rates
     order_defaults: list[tuple[str, str]] = field(default_factory=list)
 
+    @cached_property
+    def draft(self) -> Draft:
+        """The checked values of the file."""
+        return Draft(self.root, SCENARIO.read(self.root, "", self.reading), self.reading, self.file)
+
+    @cached_property
+    def money(self) -> Money:
+        """What amounts are written in."""
+        return money_of_scenario(self.draft, self.rates)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """The programme's."""
+        return budget_of(self.draft, self.money, "programme.deadline_start")
+
     def programme(self, digest: str) -> Programme:
         """The whole programme.
 
@@ -50,20 +67,18 @@ class ProgrammeBuilder:
         PlannerError
             One sentence with file, line and key.
         """
-        values = SCENARIO.read(self.root, "", self.reading)
-        draft = Draft(self.root, values, self.reading, self.file)
+        draft, values = self.draft, self.draft.values
         for key in ("data", "training", "layout", "throughput"):
             if values[key] is not None:
                 raise draft.fail(key, say("programme.of_stages", key=key))
-        money = money_of_scenario(draft, self.rates)
-        budget = budget_of(draft, money, "programme.deadline_start")
+        budget = self.budget
         name = values["name"] or draft.default("name", self.file.stem)
-        quotas = tuple(self._quota(draft, i, row, budget) for i, row in enumerate(values["cluster"]["quotas"] or ()))
-        reservations = tuple(
-            self._reservation(draft, i, row, budget) for i, row in enumerate(values["reservations"] or ())
-        )
-        stages = self._stages(draft, values["stages"], budget, quotas, reservations)
-        objective = self._objective(draft, budget)
+        quotas = tuple(map(quota_of, values["cluster"]["quotas"] or ()))
+        for i, quota in enumerate(quotas):
+            self._check_days(f"cluster.quotas.{i}", quota.since, quota.until)
+        reservations = tuple(self._reservation(i, row) for i, row in enumerate(values["reservations"] or ()))
+        stages = self._stages(values["stages"], quotas, reservations)
+        objective = self._objective()
         given = values["transfer"]
         defaults = [entry for entry in draft.used_defaults() if entry[0].split(".")[0] not in ("stages", "layout")]
         return Programme(
@@ -74,45 +89,40 @@ class ProgrammeBuilder:
             quotas=quotas,
             reservations=reservations,
             transfer=None if given is None else Transfer(given["rate"][0], given["usd_per_gb"]),
-            ask=ask_lines(draft, money),
-            money=money,
+            ask=ask_lines(draft, self.money),
+            money=self.money,
             defaults=(*defaults, *self.order_defaults, *_defaults_of(stages)),
             source=self.file.name,
             digest=digest,
             folder=str(self.file.parent),
         )
 
-    def _objective(self, draft: Draft, budget: Budget) -> Objective:
-        given = draft.values["objective"]
+    def _objective(self) -> Objective:
+        given = self.draft.values["objective"]
         if given is None:
-            given = draft.default("objective", "cost" if budget.time_s is not None else "time")
+            given = self.draft.default("objective", "cost" if self.budget.time_s is not None else "time")
         if isinstance(given, dict):
             return Objective("usd_per_day", given["usd_per_day"])
         if given not in ("cost", "time"):
-            raise draft.fail("objective", say("programme.objective", objective=given))
+            raise self.draft.fail("objective", say("programme.objective", objective=given))
         return Objective(given)
 
-    def _quota(self, draft: Draft, i: int, row: Values, budget: Budget) -> Quota:
-        quota = quota_of(row)
-        self._days(draft, f"cluster.quotas.{i}", quota.since, quota.until, budget)
-        return quota
-
-    def _days(self, draft: Draft, path: str, since: date | None, until: date | None, budget: Budget) -> None:
+    def _check_days(self, path: str, since: date | None, until: date | None) -> None:
         """Days need the programme's first day, and an order."""
-        if (since or until) is not None and budget.start is None:
-            raise draft.fail(path, say("programme.first_day"))
+        if (since or until) is not None and self.budget.start is None:
+            raise self.draft.fail(path, say("programme.first_day"))
         if since is not None and until is not None and until <= since:
-            raise draft.fail(path, say("programme.ends_before", until=until, since=since))
+            raise self.draft.fail(path, say("programme.ends_before", until=until, since=since))
 
-    def _reservation(self, draft: Draft, i: int, row: Values, budget: Budget) -> Reservation:
+    def _reservation(self, i: int, row: Values) -> Reservation:
         path = f"reservations.{i}"
-        self._days(draft, path, row["from"], row["until"], budget)
-        assert budget.start is not None  # noqa: S101 - `_days` has seen to it
-        since, until = ((row[key] - budget.start).days for key in ("from", "until"))
+        self._check_days(path, row["from"], row["until"])
+        assert self.budget.start is not None  # noqa: S101 - `_check_days` has seen to it
+        since, until = ((row[key] - self.budget.start).days for key in ("from", "until"))
         if until <= 0:
-            raise draft.fail(path, say("programme.has_ended", until=row["until"]))
+            raise self.draft.fail(path, say("programme.has_ended", until=row["until"]))
         if "/" in row["name"]:
-            raise draft.fail(f"{path}.name", say("build.slash"))
+            raise self.draft.fail(f"{path}.name", say("build.slash"))
         rate, per_gpu = row["network"] or (None, False)
         own = OwnCluster(
             name=row["name"],
@@ -128,34 +138,29 @@ class ProgrammeBuilder:
     # --- stages ----------------------------------------------------------------------------------------------------
 
     def _stages(
-        self,
-        draft: Draft,
-        rows: Sequence[Values],
-        budget: Budget,
-        quotas: Sequence[Quota],
-        reservations: Sequence[Reservation],
+        self, rows: Sequence[Values], quotas: Sequence[Quota], reservations: Sequence[Reservation]
     ) -> list[Stage]:
         names = [row["name"] for row in rows]
         for i, name in enumerate(names):
             if name == "none":
-                raise draft.fail(f"stages.{i}.name", say("programme.called_none"))
+                raise self.draft.fail(f"stages.{i}.name", say("programme.called_none"))
             if name in names[:i]:
-                raise draft.fail(f"stages.{i}.name", say("programme.two_stages", name=shown(name)))
-        after = [self._after(draft, i, row, names) for i, row in enumerate(rows)]
-        self._refuse_circles(draft, names, after)
+                raise self.draft.fail(f"stages.{i}.name", say("programme.two_stages", name=shown(name)))
+        after = [self._after(i, row, names) for i, row in enumerate(rows)]
+        self._refuse_circles(names, after)
         stages: list[Stage] = []
-        scenarios = [self._scenario(draft, i, budget, quotas, reservations) for i in range(len(rows))]
+        scenarios = [self._scenario(i, quotas, reservations) for i in range(len(rows))]
         for i, row in enumerate(rows):
-            node = draft.node(f"stages.{i}")
-            inherits = self._inherits(draft, i, row, names, after[i], scenarios)
+            node = self.draft.node(f"stages.{i}")
+            inherits = self._inherits(i, row, names, after[i], scenarios)
             if row["may_move"] and not inherits:
-                raise draft.fail(f"stages.{i}.may_move", say("programme.nothing_moves"))
+                raise self.draft.fail(f"stages.{i}.may_move", say("programme.nothing_moves"))
             if row["may_move"] and "cluster" in inherits:
-                raise draft.fail(f"stages.{i}.may_move", say("programme.cluster_stays"))
-            if row["may_move"] and draft.values["transfer"] is None:
-                raise draft.fail(f"stages.{i}.may_move", say("programme.transfer"))
-            self._days(draft, f"stages.{i}", row["not_before"], row["deadline"], budget)
-            self._within(draft, i, row, budget)
+                raise self.draft.fail(f"stages.{i}.may_move", say("programme.cluster_stays"))
+            if row["may_move"] and self.draft.values["transfer"] is None:
+                raise self.draft.fail(f"stages.{i}.may_move", say("programme.transfer"))
+            self._check_days(f"stages.{i}", row["not_before"], row["deadline"])
+            self._within(i, row)
             stages.append(
                 Stage(
                     name=names[i],
@@ -165,24 +170,24 @@ class ProgrammeBuilder:
                     beside=row["beside"] is not False,
                     inherits=inherits,
                     may_move=bool(row["may_move"]),
-                    not_before=_day_of(row["not_before"], budget) or 0,
-                    deadline=_day_of(row["deadline"], budget),
+                    not_before=self._day_of(row["not_before"]) or 0,
+                    deadline=self._day_of(row["deadline"]),
                     where=say("reading.within", where=_without_folder(node.where), path=f"stages.{i}"),
                 )
             )
         return stages
 
-    def _within(self, draft: Draft, i: int, row: Values, budget: Budget) -> None:
+    def _within(self, i: int, row: Values) -> None:
         """A stage's days lie within the programme's."""
-        since, until = _day_of(row["not_before"], budget), _day_of(row["deadline"], budget)
+        since, until = self._day_of(row["not_before"]), self._day_of(row["deadline"])
         if until is not None and until <= 0:
-            why = say("programme.not_after_start", day=row["deadline"], start=budget.start)
-            raise draft.fail(f"stages.{i}.deadline", why)
-        if since is not None and budget.time_s is not None and since * DAY_S >= budget.time_s:
-            days = {"day": row["not_before"], "days": budget.time_s / DAY_S, "start": budget.start}
-            raise draft.fail(f"stages.{i}.not_before", say("programme.not_before_end", **days))
+            why = say("programme.not_after_start", day=row["deadline"], start=self.budget.start)
+            raise self.draft.fail(f"stages.{i}.deadline", why)
+        if since is not None and self.budget.time_s is not None and since * DAY_S >= self.budget.time_s:
+            days = {"day": row["not_before"], "days": self.budget.time_s / DAY_S, "start": self.budget.start}
+            raise self.draft.fail(f"stages.{i}.not_before", say("programme.not_before_end", **days))
 
-    def _after(self, draft: Draft, i: int, row: Values, names: Sequence[str]) -> tuple[int, ...]:
+    def _after(self, i: int, row: Values, names: Sequence[str]) -> tuple[int, ...]:
         path = f"stages.{i}.after"
         given = row["after"]
         if given is None:
@@ -195,47 +200,32 @@ class ProgrammeBuilder:
         for name in given:
             if name not in names:
                 hint = did_you_mean(name, names) or say("programme.there_are", names=list(names))
-                raise draft.fail(path, say("programme.no_stage", name=shown(name), hint=hint))
+                raise self.draft.fail(path, say("programme.no_stage", name=shown(name), hint=hint))
             if names.index(name) == i:
-                raise draft.fail(path, say("programme.after_itself", name=names[i]))
+                raise self.draft.fail(path, say("programme.after_itself", name=names[i]))
             out.append(names.index(name))
         return tuple(dict.fromkeys(out))
 
-    def _refuse_circles(self, draft: Draft, names: Sequence[str], after: Sequence[tuple[int, ...]]) -> None:
+    def _refuse_circles(self, names: Sequence[str], after: Sequence[tuple[int, ...]]) -> None:
         done: set[int] = set()
-        for first in range(len(names)):
-            way: list[int] = []
-            self._walk(draft, first, way, done, names, after)
 
-    def _walk(
-        self,
-        draft: Draft,
-        at: int,
-        way: list[int],
-        done: set[int],
-        names: Sequence[str],
-        after: Sequence[tuple[int, ...]],
-    ) -> None:
-        if at in way:
-            circle = [*way[way.index(at) :], at]
-            why = names[circle[-1]]
-            for k in reversed(circle[:-1]):
-                why = say("programme.which_is_after", stage=names[k], rest=why)
-            raise draft.fail(f"stages.{circle[0]}.after", say("programme.circle", circle=why))
-        if at in done:
-            return
-        for before in after[at]:
-            self._walk(draft, before, [*way, at], done, names, after)
-        done.add(at)
+        def walk(at: int, way: list[int]) -> None:
+            if at in way:
+                circle = [*way[way.index(at) :], at]
+                why = names[circle[-1]]
+                for k in reversed(circle[:-1]):
+                    why = say("programme.which_is_after", stage=names[k], rest=why)
+                raise self.draft.fail(f"stages.{circle[0]}.after", say("programme.circle", circle=why))
+            if at not in done:
+                for before in after[at]:
+                    walk(before, [*way, at])
+                done.add(at)
+
+        for first in range(len(names)):
+            walk(first, [])
 
     def _inherits(
-        self,
-        draft: Draft,
-        i: int,
-        row: Values,
-        names: Sequence[str],
-        after: tuple[int, ...],
-        scenarios: Sequence[Scenario],
+        self, i: int, row: Values, names: Sequence[str], after: tuple[int, ...], scenarios: Sequence[Scenario]
     ) -> tuple[str, ...]:
         path, given = f"stages.{i}.inherits", row["inherits"]
         if given is None:
@@ -247,23 +237,16 @@ class ProgrammeBuilder:
         kept = tuple(dict.fromkeys(given))
         if "none" in kept:
             if len(kept) > 1:
-                raise draft.fail(path, say("programme.none_alone"))
+                raise self.draft.fail(path, say("programme.none_alone"))
             return ()
         if not after:
-            raise draft.fail(path, say("programme.nothing_to_inherit", name=names[i]))
+            raise self.draft.fail(path, say("programme.nothing_to_inherit", name=names[i]))
         return kept
 
-    def _scenario(
-        self,
-        draft: Draft,
-        i: int,
-        budget: Budget,
-        quotas: Sequence[Quota],
-        reservations: Sequence[Reservation],
-    ) -> Scenario:
+    def _scenario(self, i: int, quotas: Sequence[Quota], reservations: Sequence[Reservation]) -> Scenario:
         """The run of a stage: its own keys, and the programme's where it has none; no budgets."""
-        node = _placed(draft.node(f"stages.{i}"), f"stages.{i}")
-        top = draft.root.fields or {}
+        node = _placed(self.draft.node(f"stages.{i}"), f"stages.{i}")
+        top = self.draft.root.fields or {}
         assert node.fields is not None  # noqa: S101 - the table has seen to it
         inner = {key: child for key, child in node.fields.items() if key not in STAGE_ONLY}
         for key in SHARED:
@@ -271,19 +254,19 @@ class ProgrammeBuilder:
                 inner.setdefault(key, top[key])
         if "model" not in inner:
             if "model" not in top:
-                raise draft.fail(f"stages.{i}", say("programme.no_model"))
+                raise self.draft.fail(f"stages.{i}", say("programme.no_model"))
             inner["model"] = top["model"]
         cluster = dict((top["cluster"].fields or {}) if "cluster" in top else {})
         own = inner.get("cluster")
         cluster |= (own.fields or {}) if own is not None else {}
         if own is not None and "quotas" in (own.fields or {}):
-            raise draft.fail(f"stages.{i}.cluster.quotas", say("programme.quotas"))
+            raise self.draft.fail(f"stages.{i}.cluster.quotas", say("programme.quotas"))
         cluster.pop("quotas", None)
         inner["cluster"] = Node(node.where, fields=cluster)
         if "budget" in top:
             kept = {k: v for k, v in (top["budget"].fields or {}).items() if k in ("cost", "confidence")}
             inner["budget"] = Node(top["budget"].where, fields=kept)
-        places = {**draft.root.key_where, **node.key_where}
+        places = {**self.draft.root.key_where, **node.key_where}
         root = Node(node.where, fields=inner, key_where={key: places[key] for key in inner if key in places})
         reading = Reading(self.reading.names, self.reading.homes, why_absent=self.reading.why_absent)
         values = SCENARIO.read(root, "", reading)
@@ -301,14 +284,17 @@ class ProgrammeBuilder:
             model=replace(made.model, name=called.text if called is not None else self.file.stem)
             if shared
             else made.model,
-            budget=Budget(confidence=budget.confidence, start=budget.start),
+            budget=Budget(confidence=self.budget.confidence, start=self.budget.start),
             cluster=_standing(made.cluster, quotas, reservations),
         )
+
+    def _day_of(self, when: date | None) -> int | None:
+        return None if when is None or self.budget.start is None else (when - self.budget.start).days
 
 
 def _standing(cluster: Cluster, quotas: Sequence[Quota], reservations: Sequence[Reservation]) -> Cluster:
     """A stage's cluster: the most that each quota ever allows, and the machines reserved."""
-    most: dict[tuple[str | None, str | None, str | None], int] = {}
+    most: dict[QuotaKey, int] = {}
     for quota in quotas:
         most[quota.key] = max(most.get(quota.key, 0), quota.gpus)
     own = tuple(each.own for each in reservations)
@@ -326,10 +312,6 @@ def _standing(cluster: Cluster, quotas: Sequence[Quota], reservations: Sequence[
 def _shape(scenario: Scenario) -> tuple[ModelSpec, str]:
     """A model without what it is called, and the file that it is read from."""
     return replace(scenario.model, name=""), scenario.model_file
-
-
-def _day_of(when: date | None, budget: Budget) -> int | None:
-    return None if when is None or budget.start is None else (when - budget.start).days
 
 
 def _without_folder(where: str) -> str:

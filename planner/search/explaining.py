@@ -18,7 +18,7 @@ from planner.search.explanation import Explanation, Near, Tolerance, Worth
 from planner.search.infeasible import what_would_do
 from planner.search.most_training import Build, Most, ends_at, most_training, wants_most
 from planner.search.objectives import Goal, View, find
-from planner.search.optimum import asked, provenance_of, scenario_goal, simplest_alike, solve
+from planner.search.optimum import provenance_of, scenario_goal, simplest_alike, solve, stated_goal
 from planner.search.plans import make_plan
 from planner.search.search_state import SearchState
 from planner.search.simplicity import plain
@@ -77,7 +77,7 @@ def explain(
         infeasibility=what_would_do(state) if plan is None else None,
         certificate=certificate,
         provenance=provenance_of(state.space),
-        goal=asked(scenario),
+        goal=stated_goal(scenario),
     )
 
 
@@ -97,7 +97,7 @@ def _with_most(
     found = most_training(scenario, of)
     explanation = explain(found.scenario, catalog, calibration, why_not=why_not, offers=offers)
     if explanation.plan is None:
-        return replace(explanation, goal=asked(scenario))
+        return replace(explanation, goal=stated_goal(scenario))
     return replace(
         explanation,
         binding=(*ends_at(found, of), *(each for each in explanation.binding if not each.key.startswith("budget."))),
@@ -105,7 +105,7 @@ def _with_most(
         tolerances=explanation.tolerances
         if found.capped
         else (),  # with all that fits, none is slower and keeps the budgets
-        goal=asked(scenario),
+        goal=stated_goal(scenario),
     )
 
 

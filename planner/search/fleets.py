@@ -26,7 +26,7 @@ from planner.search.prices import PlanCost, plan_cost
 from planner.search.search_state import SearchState
 from planner.search.simplicity import plain
 from planner.spec.hardware import Offer
-from planner.spec.scenario import Quota, Scenario
+from planner.spec.scenario import Quota, Scenario, covers
 from planner.units import PlannerError
 from planner.words import Sentence, say
 
@@ -178,11 +178,7 @@ def optimize_fleet(
 
 def quota_key(offer: Offer, quotas: Sequence[Quota]) -> tuple[int, ...]:
     """Which of the quotas an offer counts against."""
-    return tuple(
-        i
-        for i, q in enumerate(quotas)
-        if q.cloud in (None, offer.cloud) and q.region in (None, offer.region) and q.gpu in (None, offer.gpu)
-    )
+    return tuple(i for i, quota in enumerate(quotas) if covers(quota.key, offer))
 
 
 def _columns(

@@ -15,7 +15,7 @@ from planner.results.answers import Frontier
 from planner.search.binding import warnings_of
 from planner.search.building import build
 from planner.search.objectives import View, aiming_at, budget_goal, find, order_keys, tally_unvisited
-from planner.search.optimum import asked, certify, defaults_of, provenance_of
+from planner.search.optimum import certify, defaults_of, provenance_of, stated_goal
 from planner.search.plans import make_plan
 from planner.search.pruning import SLACK, Limits, Tally
 from planner.search.search_state import CELLS_TOGETHER
@@ -63,7 +63,7 @@ def frontier(
         defaults=defaults_of(state.space),
         warnings=warnings_of(state.space, None),
         provenance=provenance_of(state.space),
-        goal=asked(scenario),
+        goal=stated_goal(scenario),
     )
 
 

@@ -28,7 +28,8 @@ from planner.search.search_state import SearchState
 from planner.search.simplicity import plain, simplest
 from planner.search.space_statement import space_of
 from planner.spec.hardware import Offer
-from planner.spec.scenario import Budget, Objective, Scenario
+from planner.spec.programme import Programme
+from planner.spec.scenario import Scenario
 from planner.units import PlannerError
 from planner.words import Sentence, say
 from planner.workload.counts import parameter_counts
@@ -100,7 +101,7 @@ def _answer(state: SearchState, *, exhaustive: bool = False, advice: bool = True
         "certificate": certificate,
         "defaults": defaults_of(state.space),
         "provenance": provenance_of(state.space),
-        "goal": asked(state.space.scenario),
+        "goal": stated_goal(state.space.scenario),
     }
     if best is None:
         return Optimization(
@@ -142,7 +143,7 @@ def _with_most(
 
     found = most_training(scenario, of)
     answer = optimize(found.scenario, catalog, calibration, exhaustive=exhaustive, offers=offers)
-    answer = replace(answer, goal=asked(scenario))
+    answer = replace(answer, goal=stated_goal(scenario))
     if answer.plan is None:
         return answer
     kind = scenario.objective.kind
@@ -293,13 +294,9 @@ def complexity_of(state: SearchState, pick: Pick) -> int:
     return int(complexity(state.layout_space(int(state.space.pool[pick.cell])).table, np.array([pick.row]))[0])
 
 
-def asked(scenario: Scenario) -> StatedGoal:
+def stated_goal(given: Scenario | Programme) -> StatedGoal:
     """Objective and budgets, to be printed beside the answer."""
-    return asked_of(scenario.budget, scenario.objective, cost_stated=not scenario.cost_left_out)
-
-
-def asked_of(budget: Budget, objective: Objective, *, cost_stated: bool) -> StatedGoal:
-    """The same of one run, or of several together."""
+    budget, objective = given.budget, given.objective
     return StatedGoal(
         objective=objective.kind,
         usd_per_day=objective.usd_per_day if objective.kind == "usd_per_day" else None,
@@ -307,7 +304,7 @@ def asked_of(budget: Budget, objective: Objective, *, cost_stated: bool) -> Stat
         cost_usd=budget.cost_usd,
         confidence=budget.confidence,
         start=budget.start,
-        cost_stated=cost_stated,
+        cost_stated=not given.cost_left_out,
     )
 
 

@@ -161,13 +161,8 @@ class _Bills:
         return np.asarray((np.where(self.time_s <= time_s, share, 0.0) * self.weight).sum(axis=1))
 
     def take(self, index: IntArray) -> _Bills:
-        time, weight, paid, fixed_usd = (
-            self.time_s[index],
-            self.weight[index],
-            self.paid_h[index],
-            self.fixed_usd[index],
-        )
-        return _Bills(time, weight, paid, fixed_usd, self.rates.take(index))
+        time, weight = self.time_s[index], self.weight[index]
+        return _Bills(time, weight, self.paid_h[index], self.fixed_usd[index], self.rates.take(index))
 
 
 def _root(bills: _Bills, p: float, low: FloatArray, high: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ from statistics import NormalDist
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.performance.next_runs import Pick, choose, measured
+from planner.performance.next_runs import Gains, Pick, choose, deviations, measured
 from planner.results.answers import StatedGoal
 from planner.results.plan import Plan, Quantiles
 
@@ -138,7 +138,7 @@ class Value:
         d, n = self.decision, len(self.decision.amount)
         known = self.spread[:n, :n] - left
         shift = _draws(n) @ _root(known).T
-        today, later = (np.hypot(self.own, _deviations(np.diagonal(c))) for c in (self.spread[:n, :n], left))
+        today, later = (np.hypot(self.own, deviations(np.diagonal(c))) for c in (self.spread[:n, :n], left))
         plain = d.loss(np.zeros(n), today)
         handicap = np.maximum(plain[0] - plain, 0.0)  # the present plan was chosen for reasons of its own
         loss = d.loss(shift, later) + handicap
@@ -155,24 +155,18 @@ class Value:
             spread=float(later[0]),
         )
 
-    def gains(self, open_: IntArray, now: Worth) -> _Gains:
+    def gains(self, open_: IntArray, now: Worth) -> Gains:
         """What each of the runs `open_` gains, for the chooser."""
-        return _Gains(self, open_, now)
+        n = len(self.decision.amount)
 
+        def of_each(spread: FloatArray, noise: float) -> FloatArray:
+            out = []
+            for run in open_:
+                gain = spread[:n, run] / np.sqrt(spread[run, run] + noise**2)
+                out.append(self.worth(spread[:n, :n] - np.outer(gain, gain)).total(now))
+            return np.asarray(out)
 
-@dataclass(frozen=True)
-class _Gains:
-    value: Value
-    open_: IntArray
-    now: Worth
-
-    def __call__(self, spread: FloatArray, noise: float) -> FloatArray:
-        n = len(self.value.decision.amount)
-        out = []
-        for run in self.open_:
-            gain = spread[:n, run] / np.sqrt(spread[run, run] + noise**2)
-            out.append(self.value.worth(spread[:n, :n] - np.outer(gain, gain)).total(self.now))
-        return np.asarray(out)
+        return of_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +189,16 @@ def choose_probes(value: Value, price: FloatArray, noise: float, count: int = MO
     gains = value.gains(runs, now)
     alone = tuple(value.worth(after(value.spread, [int(run)], noise)[:n, :n]) for run in runs)
     ways = [choose(value.spread, runs, noise, gains, count, price, a_price=way) for way in (True, False)]
-    chosen = tuple(pick.index for pick in max(ways, key=lambda picks: _net(picks, price)))
+
+    def net(picks: Sequence[Pick]) -> float:
+        return picks[-1].gained - float(sum(price[pick.index] for pick in picks)) if picks else 0.0
+
+    chosen = tuple(pick.index for pick in max(ways, key=net))
     left = after(value.spread, [n + i for i in chosen], noise)
     then = value.worth(left[:n, :n])
     if then.changes < MATTERS and now.ask - then.ask < MATTERS * now.ask:
         chosen, then = (), now
     return Chosen(chosen, now, then, alone)
-
-
-def _net(picks: Sequence[Pick], price: FloatArray) -> float:
-    return picks[-1].gained - float(sum(price[pick.index] for pick in picks)) if picks else 0.0
 
 
 def after(spread: FloatArray, runs: Sequence[int], noise: float) -> FloatArray:
@@ -221,7 +215,7 @@ def scaled(spread: FloatArray, plans: FloatArray, own: float) -> FloatArray:
     The fit's own model says how runs hang together; how wide that is was set by sites left out (`intervals`).
     """
     n = len(plans)
-    fitted = _deviations(np.diagonal(spread))
+    fitted = deviations(np.diagonal(spread))
     wanted = np.sqrt(np.maximum(plans**2 - own**2, 1e-8))
     ratio = np.full(len(spread), wanted[0] / max(fitted[0], 1e-9))
     ratio[:n] = wanted / np.maximum(fitted[:n], 1e-9)
@@ -238,7 +232,3 @@ def _root(covariance: FloatArray) -> FloatArray:
     """The symmetric matrix whose square is this one, of which there is one alone; what rounding put below 0 as 0."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
-
-
-def _deviations(variances: FloatArray) -> FloatArray:
-    return np.asarray(np.sqrt(np.maximum(variances, 0.0)))

@@ -32,17 +32,14 @@ from planner.search.programmes import (
     DAY_S,
     Found,
     Study,
+    answer_facts,
     choose_calendar,
-    defaults,
     ends,
-    goal_of,
     joined,
     move_s,
     on,
-    provenance,
     quota_words,
     sequence,
-    statement,
     study_of,
 )
 from planner.search.stage_plans import data_bytes
@@ -79,8 +76,6 @@ def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
         reason="",
         changes=(),
         objective=objective(study.calendar, schedule),
-        unit="days" if programme.objective.kind == "time" else "USD",
-        goal=goal_of(programme),
         stages=stages,
         resources=tuple(_resources(study, schedule)),
         reservations=tuple(_bought(study, schedule)),
@@ -95,13 +90,9 @@ def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
         ask=ask_of(worlds.total_usd, study.confidence),
         cash_by_month=tuple(_cash(study, found, _months)),
         cash_by_week=tuple(_cash(study, found, _weeks)),
-        plans=sum(len(p.choices) for p in study.plans),
         thrown_out=found.thrown_out,
-        statement=statement(study),
-        chance_basis=say("programmes.chance_basis"),
-        defaults=defaults(programme),
         warnings=tuple(_warnings(study, found, stages)),
-        provenance=provenance(programme, study.plans[0].state.space),
+        **answer_facts(study),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,52 +19,39 @@ from planner.search.programmes import (
     DAY_S,
     MOST_DAYS,
     Study,
-    defaults,
-    goal_of,
+    answer_facts,
     joined,
     on,
-    provenance,
     quota_words,
     simulate_schedule,
-    statement,
     study_of,
 )
 from planner.spec.programme import Programme
 from planner.words import Sentence, say
 
+_OF_A_CALENDAR = (
+    "objective", "end_day", "ends_on", "time_s", "cost_usd", "p_within_time", "p_within_cost", "p_within_both",
+    "surrogate_cost_usd", "ask",
+)  # fmt: skip
+
 
 def refusal_of(study: Study) -> ProgrammeAnswer:
     """An answer without a calendar: why there is none, and what would make one."""
-    programme = study.programme
     reason, changes = why_none(study)
+    nothing: dict[str, Any] = dict.fromkeys(_OF_A_CALENDAR)
     return ProgrammeAnswer(
         status="infeasible",
         reason=reason,
         changes=tuple(changes),
-        objective=None,
-        unit="days" if programme.objective.kind == "time" else "USD",
-        goal=goal_of(programme),
         stages=(),
         resources=(),
         reservations=(),
-        end_day=None,
-        ends_on=None,
-        time_s=None,
-        cost_usd=None,
-        p_within_time=None,
-        p_within_cost=None,
-        p_within_both=None,
-        surrogate_cost_usd=None,
-        ask=None,
         cash_by_month=(),
         cash_by_week=(),
-        plans=sum(len(p.choices) for p in study.plans),
         thrown_out=0,
-        statement=statement(study),
-        chance_basis=say("programmes.chance_basis"),
-        defaults=defaults(programme),
         warnings=(),
-        provenance=provenance(programme, study.plans[0].state.space),
+        **answer_facts(study),
+        **nothing,
     )
 
 

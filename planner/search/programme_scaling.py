@@ -43,14 +43,8 @@ def scaling_of(
     seen: set[tuple[object, ...]] = set()
     for stage, given in zip(answer.stages, programme.stages, strict=True):
         plan = stage.plan
-        key = (
-            repr(given.scenario.model),
-            plan.seq_length,
-            plan.global_batch,
-            plan.offer.id,
-            plan.nodes,
-            plan.precision,
-        )
+        run = (repr(given.scenario.model), plan.seq_length, plan.global_batch, plan.precision)
+        key = (*run, plan.offer.id, plan.nodes)
         if key in seen:
             continue
         seen.add(key)

@@ -12,13 +12,14 @@ from planner.search.prices import price_range
 from planner.search.search_space import SearchSpace
 from planner.spec.hardware import Offer
 from planner.spec.programme import Programme
+from planner.spec.scenario import QuotaKey, covers
 
 
 @dataclass(frozen=True)
 class Shared:
     """What stages share: quotas by what they hold for, reserved and own machines; as resources of the calendar."""
 
-    quotas: tuple[tuple[str | None, str | None, str | None], ...]
+    quotas: tuple[QuotaKey, ...]
     own: tuple[str, ...]  # names of reserved and own clusters
     reserved: tuple[str, ...]  # the first of them
 
@@ -28,11 +29,6 @@ class Shared:
         if offer.pricing == "owned" and offer.instance in self.own:
             out.append((len(self.quotas) + self.own.index(offer.instance), gpus))
         return tuple(out)
-
-
-def covers(key: tuple[str | None, str | None, str | None], offer: Offer) -> bool:
-    """Whether a quota (cloud, region, GPU) is of an offer."""
-    return all(wanted in (None, has) for wanted, has in zip(key, (offer.cloud, offer.region, offer.gpu), strict=True))
 
 
 def shared_of(programme: Programme) -> Shared:
@@ -50,7 +46,7 @@ def limits_of(programme: Programme, shared: Shared, horizon: int) -> tuple[Float
     return (*out, *(np.full(horizon, sizes[name]) for name in shared.own))
 
 
-def _over_time(programme: Programme, key: tuple[str | None, str | None, str | None], horizon: int) -> FloatArray:
+def _over_time(programme: Programme, key: QuotaKey, horizon: int) -> FloatArray:
     """Of the quotas of one key the last that holds on a day counts; on days without one there is nothing."""
     out = np.zeros(horizon)
     for quota in programme.quotas:

@@ -12,13 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
 from planner.catalog import Catalog
 from planner.performance.calibration import Calibration
 from planner.performance.shared_error import together
-from planner.results.answers import Default, Provenance, StatedGoal
+from planner.results.answers import Default
 from planner.search.calendar import (
     Calendar,
     Link,
@@ -32,11 +33,10 @@ from planner.search.calendar import (
 )
 from planner.search.calendar_milp import solve
 from planner.search.candidates import Pick
-from planner.search.optimum import asked_of, provenance_of
+from planner.search.optimum import provenance_of, stated_goal
 from planner.search.prices import PlanCost, plan_cost
 from planner.search.programme_chances import Draw, Part, Worlds, simulate_parts
 from planner.search.programme_shared import Shared, limits_of, places_worth, shared_of
-from planner.search.search_space import SearchSpace
 from planner.search.simplicity import plain
 from planner.search.stage_plans import (
     StagePlans,
@@ -47,7 +47,8 @@ from planner.search.stage_plans import (
     stage_plans,
 )
 from planner.spec.programme import Programme
-from planner.words import Sentence, say
+from planner.spec.scenario import QuotaKey
+from planner.words import say
 
 DAY_S = 86400.0
 WORLDS, SEED = 20_000, 20261129
@@ -326,32 +327,24 @@ def draw_worlds(
 # --- what any answer says --------------------------------------------------------------------------------------------
 
 
-def goal_of(programme: Programme) -> StatedGoal:
-    """Objective and budgets, to be printed beside the answer."""
-    return asked_of(programme.budget, programme.objective, cost_stated=not programme.cost_left_out)
-
-
-def provenance(programme: Programme, space: SearchSpace) -> Provenance:
-    """What the answer was made from."""
-    made = provenance_of(space)
-    return replace(
-        made,
-        scenario=programme.name,
-        scenario_digest=programme.digest,
-        asked={},
-        money=None if programme.money.unit == "USD" else programme.money,
-    )
-
-
-def defaults(programme: Programme) -> tuple[Default, ...]:
-    """The defaults that were used."""
-    return tuple(Default(key, value) for key, value in programme.defaults)
-
-
-def statement(study: Study) -> Sentence:
-    """What was searched, and of what the answer is the best."""
-    plans = sum(len(p.choices) for p in study.plans)
-    return say("programmes.searched", plans=plans, stages=len(study.plans), days=study.calendar.horizon)
+def answer_facts(study: Study) -> dict[str, Any]:
+    """What an answer says with a calendar and without: what was asked, what was searched, what it was made from."""
+    programme, plans = study.programme, sum(len(p.choices) for p in study.plans)
+    return {
+        "unit": "days" if programme.objective.kind == "time" else "USD",
+        "goal": stated_goal(programme),
+        "plans": plans,
+        "statement": say("programmes.searched", plans=plans, stages=len(study.plans), days=study.calendar.horizon),
+        "chance_basis": say("programmes.chance_basis"),
+        "defaults": tuple(Default(key, value) for key, value in programme.defaults),
+        "provenance": replace(
+            provenance_of(study.plans[0].state.space),
+            scenario=programme.name,
+            scenario_digest=programme.digest,
+            asked={},
+            money=None if programme.money.unit == "USD" else programme.money,
+        ),
+    }
 
 
 def ends(calendar: Calendar, schedule: Schedule) -> list[int]:
@@ -365,7 +358,7 @@ def on(programme: Programme, day: int) -> date | None:
     return None if start is None else start + timedelta(days=day)
 
 
-def quota_words(key: tuple[str | None, str | None, str | None]) -> str:
+def quota_words(key: QuotaKey) -> str:
     """What a quota holds for."""
     named = [text for text in key if text is not None]
     return " ".join(named) if named else say("programme_answers.all_offers")

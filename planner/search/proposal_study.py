@@ -118,21 +118,10 @@ class Study:
         value = _value(terms, median, cost)
         at = np.flatnonzero(keep)
         prices = [self._price(rates, *each, cells) for each in ((median, cost), (sure, sure_cost))]
+        columns = np.stack([median, sure, cost, sure_cost, *prices])
         gpus, batch = state.space.gpus[cells], state.best.batch[cells]
         order = np.lexsort([key[at] for key in (offer[cells], batch, gpus, median, cost, value)])
-        return [
-            Choice(
-                int(cells[i]),
-                int(offer[cells[i]]),
-                float(median[i]),
-                float(sure[i]),
-                float(cost[i]),
-                float(sure_cost[i]),
-                float(prices[0][i]),
-                float(prices[1][i]),
-            )
-            for i in at[order]
-        ]
+        return [Choice(int(cells[i]), int(offer[cells[i]]), *columns[:, i].tolist()) for i in at[order]]
 
     def _price(self, rates: Rates, time_s: FloatArray, usd: FloatArray, cells: IntArray) -> FloatArray:
         """USD per GPU-hour at which runs of these lengths come to these costs, (n,); as offered where that is known."""

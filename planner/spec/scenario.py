@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from planner.money import USD, Money
 from planner.spec.adapter import Adapter
@@ -167,6 +167,9 @@ class OwnCluster:
     waiting_s: float = 0.0  # until it is free
 
 
+QuotaKey = tuple[str | None, str | None, str | None]  # cloud, region, GPU; None: any
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     gpus: int
@@ -177,9 +180,25 @@ class Quota:
     until: date | None = None  # the day by whose beginning it has ended; None: to the last
 
     @property
-    def key(self) -> tuple[str | None, str | None, str | None]:
+    def key(self) -> QuotaKey:
         """What it holds for."""
         return self.cloud, self.region, self.gpu
+
+
+class _Sold(Protocol):
+    """An offer, or a row of prices."""
+
+    @property
+    def cloud(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def gpu(self) -> str: ...
+
+
+def covers(key: QuotaKey, sold: _Sold) -> bool:
+    """Whether a quota that holds for this cloud, region and GPU (None: any) is of what is sold."""
+    return all(wanted in (None, has) for wanted, has in zip(key, (sold.cloud, sold.region, sold.gpu), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
