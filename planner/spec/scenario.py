@@ -39,7 +39,7 @@ class IntChoice:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """One dataset. Exactly one of samples, tokens, index, log is given; `resolve` turns the last two into numbers."""
+    """One dataset. Exactly one of samples, tokens, index, log is given; `interop.referenced_data` turns the last two into numbers."""
 
     name: str
     samples: int | None = None  # sequences of one epoch
@@ -317,7 +317,7 @@ SIMPLER_WITHIN = 0.01
 class Scenario:
     """A scenario with every default filled in; `defaults` names those that were used, as they are printed.
 
-    seq_length is 0 until `interop.resolve` has read it from the data's log; likewise every count of `model` for a
+    seq_length is 0 until `interop.referenced_data` has read it from the data's log; likewise every count of `model` for a
     `model_file`. `planner.load_scenario` resolves, so nothing below it meets a zero.
     """
 
@@ -336,7 +336,7 @@ class Scenario:
     egress: Egress | None = None
     terms: Terms | None = None
     risk: Risk | None = None
-    model_file: str = ""  # a config file whose shape `resolve` puts into `model`
+    model_file: str = ""  # a config file whose shape `interop.referenced_data` puts into `model`
     defaults: tuple[tuple[str, str], ...] = ()  # (key path, value as text)
     source: str = ""  # the file's name
     digest: str = ""  # sha256 of its bytes and of the overrides
@@ -350,7 +350,7 @@ class Scenario:
 
     @property
     def unresolved(self) -> tuple[str, ...]:
-        """Key paths of the references that `interop.resolve` has still to read."""
+        """Key paths of the references that `interop.referenced_data` has still to read."""
         files = ("model",) if self.model_file and self.model.layers == 0 else ()
         open_data = tuple(f"data.{i}" for i, d in enumerate(self.data) if d.samples is None and d.tokens is None)
         return files + open_data
