@@ -50,8 +50,8 @@ class PriceAge:
         if self.level == "fresh":
             return ""
         how = "at_least" if self.at_least else "up_to" if self.estimated else "days"
-        age, advice = say(f"ages.{how}", days=self.days), say(f"ages.advice_{self.level}")
-        return say("ages.price", as_of=self.as_of, age=age, advice=advice)
+        age, advice = say(f"price_ages.{how}", days=self.days), say(f"price_ages.advice_{self.level}")
+        return say("price_ages.price", as_of=self.as_of, age=age, advice=advice)
 
 
 def price_age(price: Dated, on: date) -> PriceAge:
@@ -65,7 +65,7 @@ def price_age(price: Dated, on: date) -> PriceAge:
     if price.as_of_latest is not None:
         last = price.as_of_latest
         return PriceAge(max(0, (on - last).days), True, price.as_of or last.isoformat(), estimated)
-    return PriceAge(0, True, price.as_of or say("ages.unknown_day"))
+    return PriceAge(0, True, price.as_of or say("price_ages.unknown_day"))
 
 
 def oldest(prices: Iterable[Dated], on: date) -> PriceAge | None:

@@ -52,8 +52,8 @@ def named_index(prefixes: Sequence[object]) -> str:
     if not any(names):
         return ""
     if len(names) == 1:
-        return say("indexed.named", name=shown(names[0], 60))
-    return say("indexed.named_and_more", name=shown(names[0], 60), more=len(names) - 1)
+        return say("config_datasets.named", name=shown(names[0], 60))
+    return say("config_datasets.named_and_more", name=shown(names[0], 60), more=len(names) - 1)
 
 
 def _is_number(value: float | str) -> bool:

@@ -63,7 +63,7 @@ def import_huggingface(path: Path) -> Imported:
         )
     taken += _attention(keys)
     off = {key for key in _DECIDING if _is_off(keys.values.get(key), key)}
-    kinds = Kinds(say("hf_kinds.tool"), _IRRELEVANT | off, {k: v for k, v in _DECIDING.items() if k not in off})
+    kinds = Kinds(say("huggingface.tool"), _IRRELEVANT | off, {k: v for k, v in _DECIDING.items() if k not in off})
     others = sort_keys({str(key): document.where(str(key)) for key in values}, keys.used, kinds)
     size = size_warning(spec, [spec.name, document.path.stem, document.path.parent.name])
     if size:

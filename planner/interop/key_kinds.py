@@ -70,7 +70,7 @@ def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kind
     rest = {key: where for key, where in found.items() if key not in understood}
     unused = tuple(sorted(kinds.prefix + key for key in rest if key in kinds.irrelevant and key not in kinds.deciding))
     warnings: list[str] = [
-        say("kinds.decides", file=where, key=kinds.prefix + key, what=phrase("deciding", kinds.deciding[key]))
+        say("key_kinds.decides", file=where, key=kinds.prefix + key, what=phrase("deciding", kinds.deciding[key]))
         for key, where in rest.items()
         if key in kinds.deciding
     ]
@@ -78,12 +78,12 @@ def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kind
     names = sorted({*understood, *kinds.irrelevant, *kinds.deciding})
     for number, (key, where) in enumerate(unknown.items()):
         if number == MOST_NAMED:
-            warnings.append(say("kinds.more_unknown", file=where, more=len(unknown) - number))
+            warnings.append(say("key_kinds.more_unknown", file=where, more=len(unknown) - number))
             break
         close = nearest(key[:MOST_LETTERS], names) if number < MOST_COMPARED else ()
-        near = say("kinds.near", key=kinds.prefix + close[0]) if len(close) == 1 else ""
+        near = say("key_kinds.near", key=kinds.prefix + close[0]) if len(close) == 1 else ""
         name = kinds.prefix + shown(key)
-        warnings.append(say("kinds.unknown", file=where, key=name, tool=kinds.tool, near=near))
+        warnings.append(say("key_kinds.unknown", file=where, key=name, tool=kinds.tool, near=near))
     return Sorted(unused, tuple(warnings))
 
 
@@ -97,6 +97,6 @@ def refuse(warnings: Iterable[str], *, strict: bool) -> None:
     """
     listed = list(warnings)
     if strict and len(listed) > 1:
-        raise PlannerError(say("kinds.strict_and_more", warning=listed[0], more=len(listed) - 1))
+        raise PlannerError(say("key_kinds.strict_and_more", warning=listed[0], more=len(listed) - 1))
     if strict and listed:
-        raise PlannerError(say("kinds.strict", warning=listed[0]))
+        raise PlannerError(say("key_kinds.strict", warning=listed[0]))

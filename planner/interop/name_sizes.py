@@ -32,7 +32,7 @@ def size_warning(spec: ModelSpec, names: Iterable[str]) -> str:
         found = _sizes(name)
         if found and not any(abs(own - said) <= TOLERANCE * said for said in found for own in right):
             stated = min(found, key=lambda said: abs(said - whole))
-            return say("naming.another_size", name=name, stated=_words(stated), read=_words(whole))
+            return say("name_sizes.another_size", name=name, stated=_words(stated), read=_words(whole))
         if found:
             return ""
     return ""
@@ -52,4 +52,6 @@ def _sizes(name: str) -> list[float]:
 
 
 def _words(count: float) -> str:
-    return say("naming.billions", n=count / 1e9) if count >= 1e9 else say("naming.millions", n=round(count / 1e6))
+    return (
+        say("name_sizes.billions", n=count / 1e9) if count >= 1e9 else say("name_sizes.millions", n=round(count / 1e6))
+    )

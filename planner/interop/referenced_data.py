@@ -76,10 +76,10 @@ def resolve(scenario: Scenario, folder: Path | None = None) -> Scenario:
         read = resolve_source(source, seq_length, path_of)
         seq_length = seq_length or read.seq_length
         parts = [read.source.basis, *read.remarks]
-        basis = say("resolve.with_remarks", parts=parts) if read.remarks else read.source.basis
+        basis = say("referenced_data.with_remarks", parts=parts) if read.remarks else read.source.basis
         sources.append(replace(read.source, basis=basis))
     if not seq_length:
-        raise PlannerError(say("resolve.no_length"))
+        raise PlannerError(say("referenced_data.no_length"))
     return replace(scenario, model=model, data=tuple(sources), seq_length=seq_length)
 
 
@@ -110,15 +110,15 @@ def _from_index(source: DataSource, prefix: Path, seq_length: int | None) -> Res
     stop = index.sequences if split is None else split_documents(split, index.sequences)[1]
     tokens = index.tokens(0, stop)
     if tokens < 2:
-        raise PlannerError(say("resolve.few_tokens", file=index.path.name, tokens=tokens))
+        raise PlannerError(say("referenced_data.few_tokens", file=index.path.name, tokens=tokens))
     values: dict[str, Any] = {"file": index.path.name, "tokens": tokens, "sequences": stop}
     if split is not None:
         percent = float(Fraction(stop * 100, index.sequences or 1))
-        basis = say("resolve.index_split", split=split, percent=percent, total=index.sequences, **values)
+        basis = say("referenced_data.index_split", split=split, percent=percent, total=index.sequences, **values)
     elif index.documents != index.sequences:
-        basis = say("resolve.index_documents", documents=index.documents, **values)
+        basis = say("referenced_data.index_documents", documents=index.documents, **values)
     else:
-        basis = say("resolve.index", **values)
+        basis = say("referenced_data.index", **values)
     return Resolved(replace(source, index=None, read_index=source.index or "", tokens=tokens, basis=basis))
 
 
@@ -126,7 +126,7 @@ def _from_map(source: DataSource, path: Path, seq_length: int | None) -> Resolve
     """A saved sample or shuffle index; how many epochs it covers stands in the document index beside it."""
     found = read_index_map(path)
     if found.samples is None:
-        raise PlannerError(say("resolve.lists_documents", file=path.name))
+        raise PlannerError(say("referenced_data.lists_documents", file=path.name))
     documents = path.with_name(
         path.name.replace(f"{found.kind}_idx", "doc_idx").replace(f"{found.kind}_index", "document_index")
     )
@@ -134,10 +134,16 @@ def _from_map(source: DataSource, path: Path, seq_length: int | None) -> Resolve
     in_name = re.search(r"_(\d{1,12})sl_", path.name)
     length = (int(in_name[1]) if in_name else 0) or seq_length
     if length is None:
-        raise PlannerError(say("resolve.index_length", file=path.name))
+        raise PlannerError(say("referenced_data.index_length", file=path.name))
     low, high = tokens_from_samples(found.samples, epochs, length)
     basis = say(
-        "resolve.samples", file=path.name, samples=found.samples, length=length, epochs=epochs, low=low, high=high
+        "referenced_data.samples",
+        file=path.name,
+        samples=found.samples,
+        length=length,
+        epochs=epochs,
+        low=low,
+        high=high,
     )
     return Resolved(replace(source, index=None, tokens=high, basis=basis), length)
 
@@ -147,13 +153,13 @@ def _from_log(source: DataSource, path: Path, seq_length: int | None) -> Resolve
     train = read_data_log(path).of("train")
     length = next((dataset.seq_length for dataset in train if dataset.seq_length), None) or seq_length
     if length is None:
-        raise PlannerError(say("resolve.log_length", file=path.name))
+        raise PlannerError(say("referenced_data.log_length", file=path.name))
     ranges = [dataset.tokens_per_epoch(dataset.seq_length or length) for dataset in train]
     low, high = sum(low for low, _ in ranges), sum(high for _, high in ranges)
     if high < 2:
-        raise PlannerError(say("resolve.log_samples", file=path.name))
+        raise PlannerError(say("referenced_data.log_samples", file=path.name))
     said = [explain(dataset) for dataset in train]
-    basis = say("resolve.log", file=path.name, said=said, low=low, high=high)
+    basis = say("referenced_data.log", file=path.name, said=said, low=low, high=high)
     return Resolved(replace(source, log=None, tokens=high, basis=basis), length, _log_remarks(train, length))
 
 
@@ -161,13 +167,13 @@ def _log_remarks(train: Sequence[LogDataset], length: int) -> tuple[str, ...]:
     """Why an epoch is less than the number that the log prints."""
     remarks: list[str] = []
     if len(train) > 1:
-        remarks.append(say("resolve.log_datasets", datasets=len(train)))
+        remarks.append(say("referenced_data.log_datasets", datasets=len(train)))
     for dataset in train:
         seq_length = dataset.seq_length or length
         one = (dataset.tokens_per_epoch(seq_length)[1] - 1) // seq_length
         if dataset.epochs > 1:
-            requested = dataset.requested or say("resolve.more")
-            share = say("resolve.half") if dataset.epochs == 2 else f"1/{dataset.epochs}"
+            requested = dataset.requested or say("referenced_data.more")
+            share = say("referenced_data.half") if dataset.epochs == 2 else f"1/{dataset.epochs}"
             values = {
                 "printed": dataset.printed,
                 "epochs": dataset.epochs,
@@ -175,7 +181,7 @@ def _log_remarks(train: Sequence[LogDataset], length: int) -> tuple[str, ...]:
                 "one": one,
                 "share": share,
             }
-            remarks.append(say("resolve.log_epochs", **values))
+            remarks.append(say("referenced_data.log_epochs", **values))
         elif dataset.line == "loading":
-            remarks.append(say("resolve.log_loading", printed=dataset.printed))
+            remarks.append(say("referenced_data.log_loading", printed=dataset.printed))
     return tuple(remarks)

@@ -164,25 +164,25 @@ def _in_words(run: Run, parts: Sequence[_Part], sigma: float) -> tuple[tuple[str
     what: list[str] = []
     over: list[str] = []
     if _dated(run):
-        what.append(say("mixing.no_flash", year=FLASH_YEAR))
+        what.append(say("mixture.no_flash", year=FLASH_YEAR))
     if len(flash_options(run)) > 1:
-        what.append(say("mixing.flash"))
-        over.append(say("mixing.over_flash"))
+        what.append(say("mixture.flash"))
+        over.append(say("mixture.over_flash"))
     if len(fused_options(run)) > 1:
-        what.append(say("mixing.fused"))
-        over.append(say("mixing.over_fused"))
+        what.append(say("mixture.fused"))
+        over.append(say("mixture.over_fused"))
     if opened := open_layout(run):
         degrees = "degrees" in opened
-        what.append(say("mixing.layout" if degrees else "mixing.micro_batch"))
+        what.append(say("mixture.layout" if degrees else "mixture.micro_batch"))
         over.append(_layouts_in_words(parts, ("tp", "pp", "cp", "ep", "micro_batch") if degrees else ("micro_batch",)))
     if not over:
-        return tuple(what), say("mixing.not_stated", what=what)
-    return tuple(what), say("mixing.mean", what=what, over=both(over), percent=100 * sigma)
+        return tuple(what), say("mixture.not_stated", what=what)
+    return tuple(what), say("mixture.mean", what=what, over=both(over), percent=100 * sigma)
 
 
 def both(over: Sequence[str]) -> str:
     """Texts in a row, any of which may be a list itself."""
-    return over[0] if len(over) == 1 else say("mixing.both", first=both(over[:-1]), last=over[-1])
+    return over[0] if len(over) == 1 else say("mixture.both", first=both(over[:-1]), last=over[-1])
 
 
 def _layouts_in_words(parts: Sequence[_Part], names: Sequence[str]) -> str:
@@ -192,8 +192,8 @@ def _layouts_in_words(parts: Sequence[_Part], names: Sequence[str]) -> str:
         values = np.concatenate([getattr(p.layouts, name) for p in parts])
         low, high = int(values.min()), int(values.max())
         if high > 1 or name not in ("cp", "ep"):
-            code = "mixing.range" if high > low else "mixing.one"
+            code = "mixture.range" if high > low else "mixture.one"
             ranges.append(say_from(code, {"name": name.replace("_", "-"), "low": low, "high": high}))
     if len(layouts) == 1:
-        return say("mixing.one_layout", near=NEAR, ranges=ranges)
-    return say("mixing.layouts", layouts=len(layouts), near=NEAR, ranges=ranges)
+        return say("mixture.one_layout", near=NEAR, ranges=ranges)
+    return say("mixture.layouts", layouts=len(layouts), near=NEAR, ranges=ranges)

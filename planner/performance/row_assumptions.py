@@ -33,7 +33,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
         _part(cell, setting, accelerators),
         _framework(cell, setting, stage),
         _port(setting),
-        "" if is_gpu(setting.accelerator) else say("assumed.no_memory", part=setting.accelerator.id),
+        "" if is_gpu(setting.accelerator) else say("row_assumptions.no_memory", part=setting.accelerator.id),
         _group(cell, setting, gpus),
         *_network(cell, setting, gpus),
     )
@@ -43,7 +43,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
 def counted(assumed: Iterable[Sequence[str]]) -> list[str]:
     """Each assumption of many rows once, behind how many rows it is of, in the order of their first rows."""
     rows = Counter(sentence for sentences in assumed for sentence in sentences)
-    return [say("assumed.rows", rows=n, said=sentence) for sentence, n in rows.items()]
+    return [say("row_assumptions.rows", rows=n, said=sentence) for sentence, n in rows.items()]
 
 
 def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
@@ -53,15 +53,15 @@ def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
         other_gb = next((gb for gb in stated if gb is not None and not is_memory_of(part, gb)), None)
         if other_gb is None:
             return ""
-        return say("assumed.memory", gpu=quoted(cell.text("gpu")), gb=other_gb, part=part.id)
+        return say("row_assumptions.memory", gpu=quoted(cell.text("gpu")), gb=other_gb, part=part.id)
     alike = (e for e in accelerators.values() if replace(e, id=part.id, memory_gib=part.memory_gib) == part)
     like = next(alike, None)
     if like is None:
         return ""
     taken = {"gpu": quoted(cell.text("gpu")), "part": like.id}
     if like.memory_gib == part.memory_gib:
-        return say("assumed.part", **taken)
-    return say("assumed.part_with", **taken, gb=part.memory_gib * 2**30 / 1e9)
+        return say("row_assumptions.part", **taken)
+    return say("row_assumptions.part_with", **taken, gb=part.memory_gib * 2**30 / 1e9)
 
 
 def _framework(cell: Cells, setting: Setting, stage: int) -> str:
@@ -69,14 +69,16 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
     if name == ANY or stack_of(name, "") != name:
         return ""
     if all(name not in (row.name, *row.aliases) for row in frameworks().values()):
-        own = say("assumed.own_memory" if memory_framework(name).name != ANY else "assumed.memory_of_zero")
+        own = say(
+            "row_assumptions.own_memory" if memory_framework(name).name != ANY else "row_assumptions.memory_of_zero"
+        )
         known = list(dict.fromkeys([*frameworks(), *(a for row in frameworks().values() for a in row.aliases)]))
         taken = {"framework": quoted(cell.text("framework")), "memory": own, "known": known}
         if cell.text("zero_or_fsdp"):
-            return say("assumed.framework", **taken)
-        return say("assumed.framework_as_zero", **taken, stage=stage)
+            return say("row_assumptions.framework", **taken)
+        return say("row_assumptions.framework_as_zero", **taken, stage=stage)
     if stack_of(name, "") not in stack_words().values():
-        return say("assumed.unmeasured_framework", framework=name)
+        return say("row_assumptions.unmeasured_framework", framework=name)
     return ""
 
 
@@ -87,8 +89,8 @@ def _port(setting: Setting) -> str:
         return ""
     without = without_framework(part.id)
     if setting.framework == ANY:
-        return say("assumed.port", without=without)
-    return say("assumed.port_under", without=without, framework=setting.framework)
+        return say("row_assumptions.port", without=without)
+    return say("row_assumptions.port_under", without=without, framework=setting.framework)
 
 
 def _group(cell: Cells, setting: Setting, gpus: int) -> str:
@@ -96,7 +98,7 @@ def _group(cell: Cells, setting: Setting, gpus: int) -> str:
     node = setting.conditions.shard_group
     if not cell.names_no_group or node is None or gpus <= node:
         return ""
-    return say("assumed.shard_group", word=quoted(cell.text("zero_or_fsdp")), gpus=node)
+    return say("row_assumptions.shard_group", word=quoted(cell.text("zero_or_fsdp")), gpus=node)
 
 
 def _network(cell: Cells, setting: Setting, gpus: int) -> tuple[str, ...]:
@@ -108,10 +110,10 @@ def _network(cell: Cells, setting: Setting, gpus: int) -> tuple[str, ...]:
     no_rate = crosses and cell.network_gbit_per_s(node.gpus_per_node) is None
     taken = {"interconnect": quoted(text), "rate": node.network_gbit_per_s or 0.0}
     if names_no_network(text):
-        code = "assumed.unknown_network_at" if no_rate else "assumed.unknown_network"
+        code = "row_assumptions.unknown_network_at" if no_rate else "row_assumptions.unknown_network"
         return (say_from(code, {**taken, "known": _KNOWN_NETWORKS}),)
     kind = _UNMEASURED.get(fabric_of(text), "") if crosses else ""
     return (
-        say("assumed.unmeasured_network", kind=kind) if kind else "",
-        say("assumed.network_rate", **taken) if no_rate else "",
+        say("row_assumptions.unmeasured_network", kind=kind) if kind else "",
+        say("row_assumptions.network_rate", **taken) if no_rate else "",
     )

@@ -117,7 +117,7 @@ def _mixed(judged: Judged, calibrations: Sequence[Calibration]) -> Judged:
         if found is not None:
             errors[i] = found.mean + np.log(run.tokens_per_s_per_gpu or np.nan)
             sigma[i] = np.hypot(sigma[i], found.sigma)
-            remark = say("mixing.over_plausible", what=both(found.what))
+            remark = say("mixture.over_plausible", what=both(found.what))
             runs[i] = replace(run, assumed=(*run.assumed, remark))
     return replace(judged, runs=tuple(runs), errors=errors, sigma=sigma)
 

@@ -54,13 +54,15 @@ class Recipe:
     def in_words(self) -> str:
         """What is on, as a list in a sentence."""
         if self.graphs in ("none", "full"):
-            on = [say(f"recipes.graphs_{self.graphs}")]
+            on = [say(f"vendor_recipes.graphs_{self.graphs}")]
         else:
-            on = [say("recipes.graphs", parts=self.graphs.split("+"))]
-        code = "recipes.dispatch_behind" if self.overlap else "recipes.dispatch"
+            on = [say("vendor_recipes.graphs", parts=self.graphs.split("+"))]
+        code = "vendor_recipes.dispatch_behind" if self.overlap else "vendor_recipes.dispatch"
         on.append(say(code, dispatch=_DISPATCH[self.dispatch]))
-        on += [say("recipes.fused_experts")] * self.fused_experts + [say("recipes.fp8_attention")] * self.fp8_attention
-        return say("recipes.all", on=on)
+        on += [say("vendor_recipes.fused_experts")] * self.fused_experts + [
+            say("vendor_recipes.fp8_attention")
+        ] * self.fp8_attention
+        return say("vendor_recipes.all", on=on)
 
 
 ALL_OFF = Recipe()

@@ -70,7 +70,7 @@ def _warnings(answer: Optimization, most: int, page: Page) -> list[str]:
         lines = [("! " if not i else "  ") + line for i, line in enumerate(wrap(text, page.width - 2))]
         left = len(answer.warnings) - number
         if out and len(out) + len(lines) > most - (left > 1):
-            out.append(f"! {said('short.more_warnings', left=left)}")
+            out.append(f"! {said('one_screen.more_warnings', left=left)}")
             break
         out += _clipped(lines, most, page.width - 2)
     return [page.styled(line, "warn") for line in out]
@@ -81,17 +81,17 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
     offer, layout = plan.offer, plan.layout
     spare = plan.reliability.spare_nodes if plan.reliability else 0
     each = offer.gpus_per_node or plan.gpus // plan.nodes
-    shape = said("short.machines", nodes=plan.nodes, each=each, gpu=offer.gpu)
+    shape = said("one_screen.machines", nodes=plan.nodes, each=each, gpu=offer.gpu)
     if offer.network_gbit_per_s:
         shape = said("plan_sections.network", machines=shape, rate=format_bandwidth(offer.network_gbit_per_s))
-    shape = said("short.and_spare", machines=shape, spare=spare) if spare else shape
+    shape = said("one_screen.and_spare", machines=shape, spare=spare) if spare else shape
     lines = labelled("machines", shape, page)
     if plan_sections.cost_shown(answer.goal):
         price = said("labels.beside", text=plan_sections.hour_price(offer), more=offer.price_kind)
         if offer.as_of or offer.as_of_latest:
-            price = said("short.aged", price=price, age=age(offer, today))
+            price = said("one_screen.aged", price=price, age=age(offer, today))
         if offer.pricing == "owned" and offer.source != "scenario" and not writing().hours:
-            price = said("labels.beside", text=price, more=said("short.assumed_cost"))
+            price = said("labels.beside", text=price, more=said("one_screen.assumed_cost"))
         if offer.quality not in ("", "user"):
             price = said("plan_sections.quality", price=price, quality=offer.quality)
         lines += labelled("counted" if writing().hours else "price", price, page)
@@ -102,9 +102,9 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         parts = [purchase_text(found), *map(_use, found.rented), "--show buy"]
         lines += labelled("to_buy", said("labels.in_row", items=parts), page)
     if offer.waiting_s:
-        lines += labelled("waiting", said("short.waiting", wait=offer.waiting_s), page)
+        lines += labelled("waiting", said("one_screen.waiting", wait=offer.waiting_s), page)
     batch = said(
-        "short.batch",
+        "one_screen.batch",
         batch=plan.global_batch,
         length=plan.seq_length,
         micro_batch=layout.micro_batch,
@@ -117,7 +117,7 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
     steps = said("plan_sections.iterations", iterations=plan.iterations, tokens=plan.tokens)
     if plan.reliability and plan.reliability.checkpoint_interval_s:
         every = plan.reliability.checkpoint_interval_iterations
-        code = "short.checkpoint_iterations" if every else "short.checkpoint"
+        code = "one_screen.checkpoint_iterations" if every else "one_screen.checkpoint"
         steps = said(code, steps=steps, interval=plan.reliability.checkpoint_interval_s, iterations=every)
     return lines + labelled("iterations", steps, page)
 
@@ -125,8 +125,8 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
 def _use(rented: Rented) -> str:
     pricing = phrase("pricing", rented.pricing.replace("_", " "))
     if rented.utilisation > 1:
-        return said("short.never_pays", pricing=pricing)
-    return said("short.pays_from", use=rented.utilisation, pricing=pricing)
+        return said("one_screen.never_pays", pricing=pricing)
+    return said("one_screen.pays_from", use=rented.utilisation, pricing=pricing)
 
 
 def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -> list[str]:
@@ -138,17 +138,17 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
     kinds = {each.offer.price_kind for _, each in plans}
     if len(kinds) == 1:  # it is told once
         places = [
-            said("short.place", gpus=each.gpus, gpu=each.offer.gpu, place=plan_sections.place(each.offer))
+            said("one_screen.place", gpus=each.gpus, gpu=each.offer.gpu, place=plan_sections.place(each.offer))
             for _, each in plans
         ]
-        found["cluster"] = [said("short.cluster", pricing=kinds.pop()), *places]
+        found["cluster"] = [said("one_screen.cluster", pricing=kinds.pop()), *places]
     cost = ["cost"] if plan_sections.cost_shown(answer.goal) else []
     table = columns_of(found, ["name", "cluster", "time", *cost, "chance"], page, give=("name",), least=16)
     if not detailed:
         return table
     for number, (why, each) in enumerate(plans[1 : 1 + detailed]):
         values = {"why": _brief(why), "layout": layout_words(each), "batch": each.global_batch}
-        table += hanging("" if number else said("labels.layouts"), said("short.layout", **values), page)
+        table += hanging("" if number else said("labels.layouts"), said("one_screen.layout", **values), page)
     return table
 
 
@@ -158,14 +158,14 @@ def _brief(why: str) -> str:
         return why
     if why.code == "optimum.several":
         return say("optimum.several", why=[_brief(each) for each in why.values["why"]])
-    return say("short.simplest") if why.code == "optimum.simplest" else why
+    return say("one_screen.simplest") if why.code == "optimum.simplest" else why
 
 
 def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:
     """How sure, what it stands on, memory, plausibility and the telling defaults: a line each."""
     rate, memory = plan.tokens_per_s_per_gpu, plan.memory_gib
     between = range_text(rate.p10, rate.p90, 4)
-    speed = said("short.speed", rate=rate.p50, between=between, basis=phrase("basis", plan.basis))
+    speed = said("one_screen.speed", rate=rate.p50, between=between, basis=phrase("basis", plan.basis))
     lines = labelled("prediction", speed, page)
     lines += labelled("memory", memory_text(memory), page)
     lines += labelled("plausible", _plausible(plan, plan.plausibility), page)
@@ -174,13 +174,13 @@ def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:
     if named:
         row = said("labels.in_row", items=named)
         lines += _clipped(labelled("by_default", row, page), 2, page.width)
-    return lines + labelled("more", said("short.more", parts="proof, defaults, step, learning"), page)
+    return lines + labelled("more", said("one_screen.more", parts="proof, defaults, step, learning"), page)
 
 
 def _plausible(plan: Plan, found: Plausibility | None) -> str:
     """The achieved rate, and which check by hand does not hold."""
-    text = said("short.rate", rate=plan.model_tflops_per_gpu, mfu=plan.mfu)
+    text = said("one_screen.rate", rate=plan.model_tflops_per_gpu, mfu=plan.mfu)
     if found is None:
         return text
     failed = [said(f"evidence.{name}") for name, holds in checks(plan, found).items() if not holds]
-    return said("short.look_at" if failed else "short.checks_hold", text=text, checks=failed)
+    return said("one_screen.look_at" if failed else "one_screen.checks_hold", text=text, checks=failed)

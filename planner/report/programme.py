@@ -119,7 +119,7 @@ def cluster_words(stage: StageAnswer) -> str:
     """The machines of a stage: "4 × 2 of 64 h100-sxm5-80gb, aws"."""
     plan = stage.plan
     where = stage.reservation or f"{plan.offer.cloud}/{plan.offer.region}"
-    text = said("short.place", gpus=plan.gpus, gpu=plan.offer.gpu, place=where)
+    text = said("one_screen.place", gpus=plan.gpus, gpu=plan.offer.gpu, place=where)
     if stage.copies > 1:
         return said("programme.copies", runs=stage.copies, beside=stage.beside, text=text)
     return text

@@ -120,7 +120,7 @@ def _plan_cells(row: Row, time: Scale, cost: Scale) -> list[str]:
         time.figure(_number(row["time_s_p50"])),
         "" if row["cost_usd_p50"] is None else cost.figure(_number(row["cost_usd_p50"])),
         "" if row["p_within_both"] is None else chance(_number(row["p_within_both"])),
-        said("short.place", gpus=row["gpus"], gpu=row["gpu"], place=_seller(row)),
+        said("one_screen.place", gpus=row["gpus"], gpu=row["gpu"], place=_seller(row)),
         _shown(row["global_batch"]),
     ]
 

@@ -81,7 +81,7 @@ def parse_any(
     builder = Builder(
         Draft(root, values, reading, file),
         models,
-        lambda shape, name: model_from_mapping(shape, name, say("zoo.shape")),
+        lambda shape, name: model_from_mapping(shape, name, say("model_catalog.shape")),
         lambda: currency_rates(overlays),
     )
     return builder.scenario(digest)

@@ -273,7 +273,7 @@ class ProgrammeBuilder:
         builder = Builder(
             Draft(root, values, reading, self.file),
             self.models,
-            lambda shape, name: model_from_mapping(shape, name, say("zoo.shape")),
+            lambda shape, name: model_from_mapping(shape, name, say("model_catalog.shape")),
             self.rates,
         )
         made = builder.scenario("")

@@ -24,15 +24,15 @@ _NO_VALUES = ("index", "log", "basis")  # what they were read as stands beside t
 def asked_values(scenario: Scenario) -> dict[str, str]:
     """Key path to value as text, in the file's order; what is not set or empty is left out."""
     model, objective = scenario.model, scenario.objective
-    found: dict[str, str] = {"model": say("asked.model", model=model.name, layers=model.layers, hidden=model.hidden)}
+    found: dict[str, str] = {"model": say("request.model", model=model.name, layers=model.layers, hidden=model.hidden)}
     for i, source in enumerate(scenario.data):
         found |= _flat(source, "data" if len(scenario.data) == 1 else f"data.{i}")
     found["data.seq_length"] = format_count(scenario.seq_length)
     for section in _SECTIONS:
         found |= _flat(getattr(scenario, section), section)
     each_day = objective.kind == "usd_per_day"
-    found["objective"] = say("asked.usd_per_day", cost=objective.usd_per_day) if each_day else objective.kind
-    found["simpler_within"] = say("asked.share", share=scenario.simpler_within)
+    found["objective"] = say("request.usd_per_day", cost=objective.usd_per_day) if each_day else objective.kind
+    found["simpler_within"] = say("request.share", share=scenario.simpler_within)
     return found
 
 
@@ -75,9 +75,9 @@ def _text(path: str, value: object) -> str:
         if path.endswith("_bytes"):
             return f"{value / 1e9:g} GB"
         if path.endswith("_usd"):
-            return say("asked.usd", cost=value)
+            return say("request.usd", cost=value)
         if path.endswith("_s"):
-            return say("asked.time", time=value)
+            return say("request.time", time=value)
         return format_count(value) if isinstance(value, int) else f"{value:g}"
     return str(value)
 
@@ -86,11 +86,11 @@ def _choice(value: IntChoice) -> str:
     """A pinned number, a list or a range in words; "" where everything is allowed."""
     parts: list[str] = []
     if value.values:
-        parts.append(say("asked.values", values=[format_count(each) for each in value.values]))
+        parts.append(say("request.values", values=[format_count(each) for each in value.values]))
     if value.minimum is not None:
-        parts.append(say("asked.at_least", least=value.minimum))
+        parts.append(say("request.at_least", least=value.minimum))
     if value.maximum is not None:
-        parts.append(say("asked.at_most", most=value.maximum))
+        parts.append(say("request.at_most", most=value.maximum))
     if value.multiple_of not in (None, 1):
-        parts.append(say("asked.multiples", of=value.multiple_of))
-    return say("asked.choice", parts=parts) if parts else ""
+        parts.append(say("request.multiples", of=value.multiple_of))
+    return say("request.choice", parts=parts) if parts else ""

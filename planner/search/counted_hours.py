@@ -18,7 +18,7 @@ def counted(offers: Iterable[Offer], money: Money) -> tuple[Offer, ...]:
     """The offers as a budget of these hours sees them; as they are where money is counted."""
     if not money.hours:
         return tuple(offers)
-    source = say("counted.node_hours" if money.unit == NODE_HOURS else "counted.gpu_hours")
+    source = say("counted_hours.node_hours" if money.unit == NODE_HOURS else "counted_hours.gpu_hours")
     return tuple(_counted(offer, money, source) for offer in offers)
 
 

@@ -45,7 +45,7 @@ def choose(values: Sequence[FloatArray], limits: Sequence[SharedLimit] = ()) -> 
         if all(within(limit, picked) for limit in limits):
             return _exact_least(values, limits, picked)
         cuts.append(picked)
-    raise ArithmeticError(say("choose.rounding"))
+    raise ArithmeticError(say("joint_choice.rounding"))
 
 
 def within(limit: SharedLimit, picked: Sequence[int]) -> bool:

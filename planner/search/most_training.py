@@ -45,7 +45,7 @@ class Most:
     @property
     def why(self) -> str:
         """What proves it."""
-        return say("most.all_fits" if self.capped else "most.no_more")
+        return say("most_training.all_fits" if self.capped else "most_training.no_more")
 
 
 def wants_most(scenario: Scenario) -> bool:
@@ -91,11 +91,11 @@ def _check(scenario: Scenario) -> None:
     training, budget = scenario.training, scenario.budget
     kind = scenario.objective.kind
     if training.iterations is not None:
-        raise PlannerError(say("most.has_iterations", kind=kind))
+        raise PlannerError(say("most_training.has_iterations", kind=kind))
     if training.target == "equal_loss":
-        raise PlannerError(say("most.has_target", kind=kind))
+        raise PlannerError(say("most_training.has_target", kind=kind))
     if budget.time_s is None and budget.cost_usd is None:
-        raise PlannerError(say("most.no_budget", kind=kind))
+        raise PlannerError(say("most_training.no_budget", kind=kind))
 
 
 def _epoch(scenario: Scenario) -> RunLength:
@@ -153,7 +153,7 @@ def _most(scenario: Scenario, cap: int, build: Build) -> Most:
     while found is not None:
         samples = _reach(scenario, *found, samples, cap)
         if samples >= cap and scenario.training.epochs is None:
-            raise PlannerError(say("most.too_many", epochs=epochs_of(scenario, cap)))
+            raise PlannerError(say("most_training.too_many", epochs=epochs_of(scenario, cap)))
         found = best(samples + 1) if samples < cap else None
     return Most(with_samples(scenario, samples), samples, capped=False)
 
@@ -238,13 +238,15 @@ def ends_at(found: Most, build: Build) -> tuple[Binding, ...]:
     budget, epochs = found.scenario.budget, found.scenario.training.epochs or 0.0
     if found.capped:
         samples = float(found.samples)
-        return (Binding("training.epochs", say("most.ends_asked", epochs=epochs), samples, samples, "samples"),)
+        return (
+            Binding("training.epochs", say("most_training.ends_asked", epochs=epochs), samples, samples, "samples"),
+        )
     state, out = build(with_samples(found.scenario, found.samples + 1)), []
     for field, unit in (("time_s", "s"), ("cost_usd", "USD")):
         limit = getattr(budget, field)
         free = budget_goal(found.scenario.budget, **{field: None}, per_usd=1.0)
         if limit is not None and find(View(state, free)) is not None:
             key = "budget.time" if field == "time_s" else "budget.cost"
-            text = say(f"most.ends_{field}", limit=limit, epochs=epochs, confidence=budget.confidence)
+            text = say(f"most_training.ends_{field}", limit=limit, epochs=epochs, confidence=budget.confidence)
             out.append(Binding(key, text, limit, limit, unit))
     return tuple(out)

@@ -11,8 +11,8 @@ from planner.performance.arrays import FloatArray, IntArray
 SLACK = 1.0 + 1e-9  # a bound must exceed a cut by this factor to prune: rounding never prunes a tie
 
 #: The rules, by the codes of their words.
-OBJECTIVE, TIME, COST, MEMORY = "tally.objective", "tally.time", "tally.cost", "tally.memory"
-SPARED, MORE_EXPENSIVE = "tally.spared", "tally.more_expensive"
+OBJECTIVE, TIME, COST, MEMORY = "pruning.objective", "pruning.time", "pruning.cost", "pruning.memory"
+SPARED, MORE_EXPENSIVE = "pruning.spared", "pruning.more_expensive"
 
 
 @dataclass(slots=True)

@@ -25,11 +25,11 @@ def space_of(space: SearchSpace) -> Sentence:
         "gpus": space.scenario.cluster.max_gpus,
         "frameworks": frameworks,
         "rules": list(_rules(space.scenario, frameworks)),
-        "batches": say("space.batch", batch=batches.high),
+        "batches": say("space_statement.batch", batch=batches.high),
     }
     if batches.high > batches.low:
-        counted["batches"] = say("space.batches", low=batches.low, high=batches.high)
-    return say("space.pinned", pinned=pinned, **counted) if pinned else say("space.all", **counted)
+        counted["batches"] = say("space_statement.batches", low=batches.low, high=batches.high)
+    return say("space_statement.pinned", pinned=pinned, **counted) if pinned else say("space_statement.all", **counted)
 
 
 def _rules(scenario: Scenario, frameworks: list[str]) -> Iterator[Sentence]:
@@ -37,19 +37,21 @@ def _rules(scenario: Scenario, frameworks: list[str]) -> Iterator[Sentence]:
     rows = [framework(name) for name in frameworks]
     stated = conditions_of(scenario)
     if any(row.tensor_parallel for row in rows):
-        yield say("space.tp")
+        yield say("space_statement.tp")
     if any(row.pipeline_parallel for row in rows):
-        yield say("space.pp")
+        yield say("space_statement.pp")
     if any(row.interleaving for row in rows):
-        yield say("space.vpp")
+        yield say("space_statement.vpp")
     if any(row.context_parallel for row in rows):
-        yield say("space.cp")
+        yield say("space_statement.cp")
     if scenario.model.moe is not None and any(row.expert_parallel != "none" for row in rows):
-        yield say("space.ep")
-    yield say("space.zero_in_groups" if any(has_groups(row, stated) for row in rows) else "space.zero")
+        yield say("space_statement.ep")
+    yield say(
+        "space_statement.zero_in_groups" if any(has_groups(row, stated) for row in rows) else "space_statement.zero"
+    )
     if any(row.sequence_parallel != "never" for row in rows):
-        yield say("space.sequence_parallel")
-    yield say("space.recompute_some" if any(has_shares(row) for row in rows) else "space.recompute")
+        yield say("space_statement.sequence_parallel")
+    yield say("space_statement.recompute_some" if any(has_shares(row) for row in rows) else "space_statement.recompute")
 
 
 def pins(scenario: Scenario) -> Iterator[str]:

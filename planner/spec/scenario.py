@@ -39,7 +39,7 @@ class IntChoice:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """One dataset. Exactly one of samples, tokens, index, log is given; `interop.referenced_data` turns the last two into numbers."""
+    """One dataset. Exactly one of samples, tokens, index, log is given; `referenced_data` counts the last two."""
 
     name: str
     samples: int | None = None  # sequences of one epoch
@@ -317,8 +317,8 @@ SIMPLER_WITHIN = 0.01
 class Scenario:
     """A scenario with every default filled in; `defaults` names those that were used, as they are printed.
 
-    seq_length is 0 until `interop.referenced_data` has read it from the data's log; likewise every count of `model` for a
-    `model_file`. `planner.load_scenario` resolves, so nothing below it meets a zero.
+    seq_length is 0 until `interop.referenced_data` has read it from the data's log; likewise every count of `model`
+    for a `model_file`. `planner.load_scenario` resolves, so nothing below it meets a zero.
     """
 
     name: str
@@ -336,7 +336,7 @@ class Scenario:
     egress: Egress | None = None
     terms: Terms | None = None
     risk: Risk | None = None
-    model_file: str = ""  # a config file whose shape `interop.referenced_data` puts into `model`
+    model_file: str = ""  # a config file whose shape `referenced_data` puts into `model`
     defaults: tuple[tuple[str, str], ...] = ()  # (key path, value as text)
     source: str = ""  # the file's name
     digest: str = ""  # sha256 of its bytes and of the overrides

@@ -74,7 +74,9 @@ def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
         return found
     known = sorted({*model_names(extra), *(alias for d in _directories(extra) for alias in _aliases(d))})
     near = difflib.get_close_matches(plain_name(name), known, n=3, cutoff=0.5)
-    raise PlannerError(say("zoo.unknown_near" if near else "zoo.unknown", name=name, names=near or known))
+    raise PlannerError(
+        say("model_catalog.unknown_near" if near else "model_catalog.unknown", name=name, names=near or known)
+    )
 
 
 def find_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec | None:
@@ -130,7 +132,7 @@ def read_model(path: Path) -> ModelSpec:
         stat = path.stat()
     except OSError as error:
         why = phrase("system", str(error.strerror))
-        raise PlannerError(say("zoo.unreadable", file=path.name, why=why)) from error
+        raise PlannerError(say("model_catalog.unreadable", file=path.name, why=why)) from error
     return _read_model(path, stat.st_mtime_ns, stat.st_size)
 
 
@@ -149,7 +151,7 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
     given.setdefault("name", name)
     for key in ("layers", "hidden", "heads", "vocab"):
         if key not in given:
-            raise wrong_at(where, say("zoo.needs", key=key))
+            raise wrong_at(where, say("model_catalog.needs", key=key))
     moe = _nested(MoESpec, given.pop("moe", None), say("reading.at", file=where, what="moe"))
     mla = _nested(MLASpec, given.pop("mla", None), say("reading.at", file=where, what="mla"))
     recurrent = _nested(RecurrentSpec, given.pop("recurrent", None), say("reading.at", file=where, what="recurrent"))
@@ -161,7 +163,7 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
         if mla is not None:
             given["head_dim"] = mla.qk_nope_head_dim + mla.qk_rope_head_dim
         elif hidden % heads:
-            raise wrong_at(where, say("zoo.heads", hidden=hidden, heads=heads))
+            raise wrong_at(where, say("model_catalog.heads", hidden=hidden, heads=heads))
         else:
             given["head_dim"] = hidden // heads
     if isinstance(given.get("aliases"), (list, tuple)):
@@ -175,19 +177,21 @@ def _check_shape(spec: ModelSpec, where: str) -> None:
     for key, words in (("norm", NORMS), ("activation", ("", *ACTIVATIONS)), ("position_embedding", ("", *POSITIONS))):
         value = getattr(spec, key)
         if value not in words:
-            raise wrong_at(where, say("zoo.may_be", key=key, value=value, words=[word for word in words if word]))
+            raise wrong_at(
+                where, say("model_catalog.may_be", key=key, value=value, words=[word for word in words if word])
+            )
     if spec.recurrent is not None and spec.recurrent.kind not in MIXERS:
         given = {"value": spec.recurrent.kind, "words": list(MIXERS)}
-        raise wrong_at(where, say("zoo.may_be", key="recurrent.kind", **given))
+        raise wrong_at(where, say("model_catalog.may_be", key="recurrent.kind", **given))
     check_pattern(spec, where)
     if spec.heads % spec.kv_heads:
-        raise wrong_at(where, say("zoo.kv_heads", heads=spec.heads, kv_heads=spec.kv_heads))
+        raise wrong_at(where, say("model_catalog.kv_heads", heads=spec.heads, kv_heads=spec.kv_heads))
     if spec.moe is not None and spec.moe.top_k > spec.moe.experts:
-        raise wrong_at(where, say("zoo.top_k", top_k=spec.moe.top_k, experts=spec.moe.experts))
+        raise wrong_at(where, say("model_catalog.top_k", top_k=spec.moe.top_k, experts=spec.moe.experts))
     if spec.moe is not None and spec.moe.first_dense_layers > spec.layers:
-        raise wrong_at(where, say("zoo.first_dense", layers=spec.layers))
+        raise wrong_at(where, say("model_catalog.first_dense", layers=spec.layers))
     if spec.moe is None and spec.ffn == 0 and not spec.layer_pattern:
-        raise wrong_at(where, say("zoo.ffn"))
+        raise wrong_at(where, say("model_catalog.ffn"))
 
 
 def _nested(kind: type[_Part], value: object, where: str) -> _Part | None:
@@ -195,7 +199,7 @@ def _nested(kind: type[_Part], value: object, where: str) -> _Part | None:
         return None
     if not isinstance(value, Mapping):
         keys = [field.name for field in fields(kind)]
-        raise PlannerError(say("zoo.not_a_map", where=where, value=value, keys=keys))
+        raise PlannerError(say("model_catalog.not_a_map", where=where, value=value, keys=keys))
     return kind(**_checked(kind, {str(k): v for k, v in value.items()}, where))
 
 
@@ -204,28 +208,31 @@ def _checked(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any
     known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in PARTS}
     for key, value in values.items():
         if key not in known:
-            raise wrong_at(where, say("zoo.unknown_key", key=key, near=did_you_mean(key, known) or say("zoo.stop")))
+            raise wrong_at(
+                where,
+                say("model_catalog.unknown_key", key=key, near=did_you_mean(key, known) or say("model_catalog.stop")),
+            )
         wanted = str(known[key].type)
         if wanted.startswith("int"):
             _integer(values, key, where)
         elif wanted == "bool" and not isinstance(value, bool):
-            raise wrong_at(where, say("zoo.flag", key=key, value=value))
+            raise wrong_at(where, say("model_catalog.flag", key=key, value=value))
         elif wanted == "str" and not isinstance(value, str):
-            raise wrong_at(where, say("zoo.text", key=key, value=value))
+            raise wrong_at(where, say("model_catalog.text", key=key, value=value))
         elif wanted.startswith("tuple") and not isinstance(value, tuple):
-            raise wrong_at(where, say("zoo.names", key=key, value=value))
+            raise wrong_at(where, say("model_catalog.names", key=key, value=value))
     for key, spec in known.items():
         if key not in values and spec.default is MISSING and spec.default_factory is MISSING:
-            raise wrong_at(where, say("zoo.missing", key=key))
+            raise wrong_at(where, say("model_catalog.missing", key=key))
     return dict(values)
 
 
 def _integer(values: Mapping[str, Any], key: str, where: str) -> int:
     value = values[key]
     if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_at(where, say("zoo.whole", key=key, value=value))
+        raise wrong_at(where, say("model_catalog.whole", key=key, value=value))
     if not (0 if key in _MAY_BE_ZERO else 1) <= value < 2**53:
-        code = "zoo.zero_or_more" if key in _MAY_BE_ZERO else "zoo.positive"
+        code = "model_catalog.zero_or_more" if key in _MAY_BE_ZERO else "model_catalog.positive"
         raise wrong_at(where, say(code, key=key, value=value))
     return value
 
@@ -280,7 +287,7 @@ def _values(path: Path) -> dict[str, Any]:
 
     root = read_yaml(read_bytes(path), str(path), "model file")
     if root.fields is None:
-        raise PlannerError(say("zoo.map", file=str(path)))
+        raise PlannerError(say("model_catalog.map", file=str(path)))
     values: dict[str, Any] = _value_of(root)
     return values
 

@@ -204,8 +204,8 @@ def test_a_gap_between_ideographs_is_left_out_and_one_beside_letters_stays() -> 
 def test_what_is_one_is_told_as_one() -> None:
     assert "sells 1 node at once" in say("warnings.nodes_assumed", offer="aws/p5", nodes=1)
     assert say("relaxations.epochs", needed="1", present=3.0) == "1 epoch instead of 3 would do."
-    assert say("most.ends_asked", epochs=1.0).startswith("The 1 epoch that was asked for fits: ")
-    assert say("most.ends_asked", epochs=2.5).startswith("All 2.5 epochs that were asked for fit: ")
+    assert say("most_training.ends_asked", epochs=1.0).startswith("The 1 epoch that was asked for fits: ")
+    assert say("most_training.ends_asked", epochs=2.5).startswith("All 2.5 epochs that were asked for fit: ")
     assert say("comparing.without_plan", lost=1, options=3) == "1 of 3 options has no plan within the budgets."
     assert say("programme_refusals.time", days=1) == "budget.time: 1 day or more"
 
