@@ -32,6 +32,7 @@ from planner.spec.programme import Programme
 DAY_S = 86400.0
 ALL_OFFERS = "programme_answers.all_offers"  # the code of a resource: what all offers have together
 WORLDS = 20_000
+FEW_MONTHS = 3  # from which on bars are months
 MOST_WEEKS = 30  # of a table; more are in the JSON
 
 
@@ -244,12 +245,14 @@ def _cash(document: ProgrammeDocument) -> tuple[Block, ...]:
         rows.append((document.say("total"), words.money_cell(sum(cash.cost_usd for cash in periods)), ""))
         return document.table(caption, "period cost of", rows, {-1})
 
-    months = [(month(c), words.amount(c.cost_usd), words.money_short(c.cost_usd)) for c in answer.cash_by_month]
-    text = words.listed((f"{period} {amount}" for period, _, amount in months), "semicolons")
-    figure = Figure("cash-chart", cash_picture(months, document.say("c_cash"), text))
-    blocks: tuple[Block, ...] = (figure, table("cash", answer.cash_by_month, month))
-    if len(answer.cash_by_week) <= MOST_WEEKS:
-        blocks += (table("weeks", answer.cash_by_week, week),)
+    months, weeks = answer.cash_by_month, answer.cash_by_week
+    name, periods, title = (week, weeks, "c_weeks") if len(months) < FEW_MONTHS else (month, months, "c_cash")
+    drawn = [(name(c), words.amount(c.cost_usd), words.money_short(c.cost_usd)) for c in periods]
+    text = words.listed((f"{period} {amount}" for period, _, amount in drawn), "semicolons")
+    figure = Figure("cash-chart", cash_picture(drawn, document.say(title), text))
+    blocks: tuple[Block, ...] = (figure, table("cash", months, month))
+    if len(weeks) <= MOST_WEEKS:
+        blocks += (table("weeks", weeks, week),)
     return blocks
 
 

@@ -10,6 +10,7 @@ from planner.report.proposal.svg import WIDTH, Drawing, Picture, fitted, hue, te
 from planner.units import format_number
 
 ROW = 26.0
+WIDEST_BAR = 90.0
 
 
 def gantt_picture(chart: BarChart, words: Locale, description: str) -> Picture:
@@ -51,7 +52,8 @@ def cash_picture(periods: Sequence[tuple[str, float, str]], title: str, descript
     for number, (name, value, text) in enumerate(periods):
         long = (height - bottom - top) * value / high
         at = left + wide * number
-        d.rect(at + 2.0, height - bottom - long, max(wide - 4.0, 1.0), long, hue(0))
+        bar = min(max(wide - 4.0, 1.0), WIDEST_BAR)
+        d.rect(at + (wide - bar) / 2.0, height - bottom - long, bar, long, hue(0))
         if number % every == 0:
             d.text(at + wide / 2.0, height - bottom - long - 5.0, text, "ink", "middle")
             d.text(at + wide / 2.0, height - bottom + 16.0, fitted(name, wide * every), "soft", "middle")
