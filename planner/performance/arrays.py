@@ -111,8 +111,9 @@ class Layouts:
     @classmethod
     def of(cls, layouts: Sequence[Layout]) -> Layouts:
         """These layouts, in their order."""
-        columns = {name: np.array([getattr(each, name) for each in layouts]) for name in cls.__slots__}
-        return cls(**columns | {"recompute": np.array([RECOMPUTE.index(each.recompute) for each in layouts])})
+        columns = {name: [getattr(each, name) for each in layouts] for name in cls.__slots__}
+        columns["recompute"] = [RECOMPUTE.index(word) for word in columns["recompute"]]
+        return cls(**{name: np.array(column) for name, column in columns.items()})
 
     def at(self, i: int) -> Layout:
         """The layout at a place, its micro-batches rounded up."""

@@ -137,8 +137,11 @@ class Reader:
             model_name=cell.text("model"),
             setting=setting,
             layout=Layout(
-                **ranks._asdict(),
+                tp=ranks.tp,
+                pp=ranks.pp,
                 vpp=cell.count("vpp", 1),
+                dp=ranks.dp,
+                cp=ranks.cp,
                 ep=cell.count("ep", 1),
                 zero_stage=_stage_that_fits(stage, setting, ranks) if megatron and stated.keys() & DEGREES else stage,
                 sequence_parallel=stated_sequence_parallel(
