@@ -124,10 +124,7 @@ def _by_option(sentence: str) -> str:
     """A sentence on a table's column as one on the option that stands for it."""
     if isinstance(sentence, Sentence) and "column" in sentence.values:
         return say_from(sentence.code, {**sentence.values, "column": _option(sentence.values["column"])})
-    column, blank, rest = sentence.partition(" ")
-    if column == "model" or not rest.startswith("'"):
-        return sentence
-    return f"{_option(column)}{blank}{rest}"
+    return sentence
 
 
 def _option(column: str) -> str:

@@ -155,10 +155,12 @@ class Cells:
                 continue
             found = next((m for m in _RATE.finditer(part) if not (fast and _is_bytes(m))), None)
             if found is None and _RATE_MEANT.search(part) and not fast:
-                raise self.refused(say("cells.no_rate", found=quoted(text)))
+                raise self.refused(say("cells.no_rate", column="interconnect", found=quoted(text)))
             rate = _node_gbit_per_s(found, part, gpus_per_node) if found else 0.0
             if rate > MOST_GBIT_PER_S:
-                raise self.refused(say("cells.too_fast", found=quoted(text), most=MOST_GBIT_PER_S))
+                raise self.refused(
+                    say("cells.too_fast", column="interconnect", found=quoted(text), most=MOST_GBIT_PER_S)
+                )
             if found:
                 return rate
             if named := _GENERATION.search(part):  # "8x NDR", "4 x InfiniBand HDR100"
@@ -172,9 +174,9 @@ class Cells:
         found = [word for word in PRECISIONS if re.search(rf"(?<![a-z0-9]){word}(?![a-z0-9])", text)]
         named = {PRECISIONS[word] for word in found if not any(word in other and word != other for other in found)}
         if not named:
-            raise self.refused(say("cells.precision", found=quoted(text), known=list(PRECISIONS)))
+            raise self.refused(say("cells.precision", column="precision", found=quoted(text), known=list(PRECISIONS)))
         if len(named) > 1:
-            raise self.refused(say("cells.precisions", found=quoted(text), named=sorted(named)))
+            raise self.refused(say("cells.precisions", column="precision", found=quoted(text), named=sorted(named)))
         return named.pop()
 
     @property

@@ -240,7 +240,7 @@ def _reduction_overlap(cell: Cells) -> bool | None:
     """
     text = cell.text("comm_overlap").lower()
     if text and not _OVERLAP.search(text):
-        raise cell.refused(say("conditions.comm_overlap", found=quoted(text)))
+        raise cell.refused(say("conditions.comm_overlap", column="comm_overlap", found=quoted(text)))
     if re.search(r"\bnone\b|\bdp no\b|\bzero no\b|^(no|false|off)$", text):
         return False
     return True if re.search(r"\bdp\b|\bzero\b|^(yes|true|on)$", text) else None

@@ -98,7 +98,9 @@ def check_network(cell: Cells, hardware: Hardware, gpus: int) -> None:
     """Raise PlannerError if a run of so many GPUs needs a network where the row says that there is none."""
     if hardware.network_gbit_per_s == 0 and gpus > max(hardware.gpus_per_node, hardware.scale_up_domain):
         found = cell.text("interconnect")
-        raise cell.refused(say("row_settings.no_network", found=found, gpus=gpus, node=hardware.gpus_per_node))
+        raise cell.refused(
+            say("row_settings.no_network", column="interconnect", found=found, gpus=gpus, node=hardware.gpus_per_node)
+        )
 
 
 def cut_model(model: ModelSpec, layers: int, place: str = "model") -> ModelSpec:
@@ -122,7 +124,9 @@ def _framework(cell: Cells) -> str:
     name = plain_name(cell.text("framework")) or ANY
     known = framework_names()
     if name not in known and stack_of(name, "") == name and (meant := nearly(name, known)):
-        raise cell.refused(say("row_settings.framework", found=quoted(cell.text("framework")), meant=meant))
+        raise cell.refused(
+            say("row_settings.framework", column="framework", found=quoted(cell.text("framework")), meant=meant)
+        )
     return name
 
 
@@ -135,7 +139,7 @@ def _accelerator(cell: Cells, parts: Catalog) -> Accelerator:
         meant = accelerator_written(name, cell.number("gpu_mem_gb", MOST_MEMORY_GB), parts.accelerators)
         if meant is None:
             near = parts_of_chip(name, parts.accelerators)
-            why = say("row_settings.gpu", found=quoted(name), near=near) if near else error.args[0]
+            why = say("row_settings.gpu", column="gpu", found=quoted(name), near=near) if near else error.args[0]
             raise cell.refused(why) from None
         return meant
 
