@@ -199,6 +199,8 @@ def test_a_gap_between_ideographs_is_left_out_and_one_beside_letters_stays() -> 
     assert worded(owned, "zh", {"own/lab": "自有机器（lab）"}) == "自有机器（lab）有 8 台机器（自有机器），已全部用上。"
     assert worded(owned, "zh").startswith("own/lab 有 8 台")
     assert owned == "own/lab has 8 nodes (own machines): all are used."
+    both = say("labels.in_row", items=[say("labels.sentence", text=text) for text in ("a", "b")])
+    assert (both, worded(both, "zh")) == ("a.; b.", "a；b。")
 
 
 def test_what_is_one_is_told_as_one() -> None:
