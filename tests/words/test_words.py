@@ -165,7 +165,7 @@ def test_a_third_language_is_one_file(tmp_path: Path, monkeypatch: pytest.Monkey
         assert language in spoken()
         one = rendered(proposal("grant", language), ("md", "html"))
         many = planner.propose(programme(*stages), lang=language, formats="md,html", date="2026-11-29").files
-        with pytest.raises(planner.PlannerError, match="en, xx and zh"):
+        with pytest.raises(planner.PlannerError, match=f"there are en, .*{language}"):
             planner.propose("scenarios/smallest.yaml", lang="yy")
         for files, group in ((one, "document"), (many, "programme_document")):
             document = files["proposal.md"].decode()
