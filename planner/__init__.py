@@ -45,6 +45,7 @@ __all__ = [
     "show_catalog",
     "simulate",
     "simulate_programme",
+    "speak",
     "sweep",
     "track",
     "track_programme",

@@ -21,6 +21,7 @@ from planner.api.starting import init
 from planner.api.throughput import calibrate, choose_runs, predict, predict_run, validate
 from planner.results.result import InfeasibleError, View, shown_by
 from planner.units import PlannerError
+from planner.words import speak
 
 
 def _views(kind: type) -> View:

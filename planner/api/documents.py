@@ -26,7 +26,7 @@ from planner.api.inputs import (
 from planner.reading.quantities import parse_count, parse_date
 from planner.results.result import InfeasibleError, Result
 from planner.units import PlannerError
-from planner.words import say
+from planner.words import say, speaking
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -171,7 +171,7 @@ def propose(
     *,
     formats: str = "html,pdf,xlsx,md",
     date: calendar | str | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     overrides: Changes = (),
 ) -> ProposalFiles:
     """The budget proposal of one or more scenarios: the ask, options, frontier, costs, schedule, risks, method.
@@ -182,8 +182,8 @@ def propose(
         Some of html, pdf, xlsx, md, txt, separated by commas; all hold the same content.
     date : date or "YYYY-MM-DD", optional
         The day it is made; default: today. The same inputs and day give the same bytes.
-    lang : str
-        The documents' language, "en" or another that `planner.words` has a file of.
+    lang : str, optional
+        The documents' language, "en" or another that `planner.words` has a file of; default: that of `speak`.
 
     Raises
     ------
@@ -200,6 +200,7 @@ def propose(
     from planner.scenario import one_run
     from planner.spec.programme import Programme
 
+    lang = lang or speaking()
     wanted = formats_of(formats)
     locale(lang)  # a wrong language is said before the search
     day = parse_date(date) if isinstance(date, str) else date or calendar.today()  # noqa: DTZ011 - the author's own

@@ -210,7 +210,7 @@ def _offer(
         as_of_earliest=row.as_of_earliest,
         as_of_latest=row.as_of_latest,
         date_kind=row.date_kind,
-        as_of=said_date(row),
+        as_of=said_date(row.as_of),
         source=row.source,
         quality=effective_quality(row),
         flags=row.flags + flags,

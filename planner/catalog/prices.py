@@ -88,13 +88,17 @@ def undated(row: PriceRow) -> bool:
     return row.date_kind == "undated" or bool(UNDATED & set(row.flags))
 
 
-_DATED_BY = {"est.": "est", "file": "file"}  # what may stand behind a date: an estimate; the day of the list
+#: What may stand behind a date, or before it: an estimate; the day of the list, which may hold older prices.
+_DATED_BY = {"est.": "est", "file": "file", "file, prices older": "file_older"}
+_READ = "undated, read "
 
 
-def said_date(row: PriceRow) -> str:
+def said_date(as_of: str) -> str:
     """A price's date as its source prints it, as a sentence where it is told what the date is of."""
-    day, _, how = row.as_of.partition(" ")
-    return say(f"dates.{_DATED_BY[how]}", date=day) if how in _DATED_BY else row.as_of
+    if as_of.startswith(_READ):
+        return say("dates.read", date=as_of.removeprefix(_READ))
+    day, _, how = as_of.partition(" ")
+    return say(f"dates.{_DATED_BY[how]}", date=day) if how in _DATED_BY else as_of
 
 
 def snapshots(layer: Layer) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ from planner.cli import (
     track,
     validate,
 )
-from planner.words import speak_on, spoken
+from planner.units import PlannerError, shown
+from planner.words import say, speak_on, spoken
 
 app = typer.Typer(
     name="planner",
@@ -48,8 +49,12 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _language(language: str) -> None:
-    speak_on(language)
+def _language(context: typer.Context, language: str) -> None:
+    source = getattr(context.get_parameter_source("lang"), "name", "DEFAULT")
+    if source == "ENVIRONMENT" and language not in spoken():
+        raise PlannerError(say("languages.unknown_set", language=shown(language), known=list(spoken())))
+    if source != "DEFAULT":  # typer parses anew, without it, for a command that it takes for an option
+        speak_on(language)
 
 
 @app.callback()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -81,7 +82,7 @@ def working(on: str, *, quiet: bool = False) -> Iterator[None]:
         yield
         return
     done = threading.Event()
-    clock = threading.Thread(target=_tick, args=(on, done), daemon=True)
+    clock = threading.Thread(target=copy_context().run, args=(_tick, on, done), daemon=True)  # in its language
     clock.start()
     try:
         yield
@@ -118,7 +119,7 @@ def _tick(on: str, done: threading.Event) -> None:
     if done.wait(PATIENCE_S):
         return
     while not done.wait(0.5):
-        _write(sys.stderr, f"\r{on}: {time.monotonic() - start:.0f} s")
+        _write(sys.stderr, "\r" + said("output.going", on=on, seconds=time.monotonic() - start))
     _write(sys.stderr, "\r\x1b[2K")
 
 

@@ -10,7 +10,7 @@ import typer
 from planner.cli.options import Catalog, Json, Quiet, Set
 from planner.cli.options import Date as DateOption
 from planner.cli.output import INFEASIBLE, emit, say
-from planner.words import said, speaking, spoken
+from planner.words import said, spoken
 
 
 def propose(
@@ -43,7 +43,7 @@ def propose(
             overlays,
             formats=format_,
             date=date.date() if date else None,
-            lang=lang or speaking(),
+            lang=lang,
             overrides=set_ or (),
         )
     except api.InfeasibleError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from planner.words import said, say, say_from
@@ -13,6 +14,8 @@ REASONS = {
     "less_than_equal": "usage.at_most",
     "greater_than_equal": "usage.at_least",
 }
+#: What typer says of a command that is not there: a plain usage error, told by its text alone.
+_NO_COMMAND = re.compile(r"No such command (?P<command>.+?)\.(?: Did you mean (?P<near>.+)\?)?", re.DOTALL)
 
 
 def usage_words(error: Any) -> str:
@@ -23,6 +26,8 @@ def usage_words(error: Any) -> str:
 
 def _what(error: Any) -> str:
     kind, param = type(error).__name__, getattr(error, "param", None)
+    if kind == "NoSuchOption" and error.option_name == "--lang":
+        return say("usage.lang_first", language="zh")
     if kind == "NoSuchOption":
         near = sorted(error.possibilities or ())
         return say_from(f"usage.no_option{'_near' if near else ''}", {"option": error.option_name, "near": near})
@@ -34,6 +39,8 @@ def _what(error: Any) -> str:
         if variable:
             return say("usage.bad_value_env", hint=f"'{param.opts[0]}'", variable=variable, why=_why(error, param))
         return say("usage.bad_value", hint=param.get_error_hint(), why=_why(error, param))
+    if command := _NO_COMMAND.fullmatch(error.format_message()):
+        return say_from(f"usage.no_command{'_near' if command['near'] else ''}", command.groupdict())
     return say("usage.other", message=error.format_message().rstrip("."))
 
 

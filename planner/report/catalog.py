@@ -9,10 +9,11 @@ from typing import Any
 from planner.catalog.catalog import Catalog, is_gpu_family, without_framework
 from planner.catalog.checks_hardware import Finding
 from planner.catalog.facts import Record
+from planner.catalog.prices import said_date
 from planner.reading.names import did_you_mean
 from planner.report.layout import Page, bullets, columns, hanging, heads
 from planner.units import PlannerError, format_number
-from planner.words import phrase, said, say
+from planner.words import phrase, said, say, worded
 from planner.workload.model_catalog import load_model, model_names
 
 Row = Mapping[str, Any]
@@ -130,6 +131,8 @@ def listed(catalog: Catalog, kind: str) -> list[Row]:
 def listing_table(kind: str, rows: Sequence[Row], width: int) -> str:
     """The columns that people see; one that says the same everywhere is left out, and narrow pages join some."""
     listing = KINDS[kind]
+    if kind == "prices":
+        rows = [{**row, "as_of": worded(said_date(row["as_of"]))} for row in rows]
     headings = {
         name: said(f"labels.{heading}")
         for name, heading in listing.shown.items()

@@ -70,7 +70,7 @@ def _body(frontier: Frontier, scene: Scene, title: str) -> str:
     if best is not None:
         named = said("frontier_page.chosen_still", gpus=best.gpus, kind=worded(best.offer.price_kind))
     return f"""{f'<p class="lead">{html.escape(lead)}</p>' + chr(10) if lead else ""}<section class="frontier">
-<figure>{still(scene, title, scene.chosen_text, named).svg()}</figure>
+<figure>{still(scene, title, scene.chosen_text, named).svg(speaking())}</figure>
 <div class="plane" id="plane"></div>
 <h2>{html.escape(said("frontier_page.plans"))}</h2>
 <div class="scroll"><table id="all">

@@ -12,7 +12,10 @@ from planner.words.sentence import say
 
 @contextmanager
 def speak(language: str) -> Iterator[None]:
-    """Within it, what is shown is in that language. Raises as `checked`."""
+    """Within `with planner.speak("zh"):`, what results show (their repr, pages and plots) is in that language.
+
+    JSON, data frames and messages of errors stay as they are. Raises as `checked`.
+    """
     before = SPOKEN.set(checked(language))
     try:
         yield

@@ -124,7 +124,8 @@ class Forms:
         if how in ("and", "or") and len(items) > 1:
             first, joint = self.listed(items[:-1], "commas"), self.form(how).format(first="", last="")
             return met(met(first, joint), items[-1])
-        return self.form({"semicolons": "semicolon", "plus": "plus"}.get(how, "comma")).join(items)
+        joint = self.form({"semicolons": "semicolon", "plus": "plus"}.get(how, "comma"))
+        return joint.join([*(item.removesuffix("。") for item in items[:-1]), *items[-1:]])
 
     def quantity(self, value: float, form: str) -> str | None:
         """A number in one of the forms that need nothing else; None: there is no such form."""

@@ -81,6 +81,20 @@ def looks_well(result: Result, most: int = 200) -> pd.DataFrame:
     return result.to_frame()
 
 
+def test_results_are_shown_in_the_language_that_is_spoken(answer: Optimization) -> None:
+    plain, frame = answer.to_json(), answer.to_frame()
+    with library.speak("zh"):
+        assert "守住预算的概率" in repr(answer)
+        assert "守住预算的概率" in answer._repr_html_()
+        assert answer.to_json() == plain
+        assert answer.to_frame().equals(frame)
+        assert "。；" not in repr(library.explain(SMALL))
+        assert "预算" in library.propose(SMALL, formats="txt", date="2026-11-24").files["proposal.txt"].decode()
+    assert "within budget" in repr(answer)
+    with pytest.raises(library.PlannerError, match="there are en"), library.speak("xx"):
+        pass
+
+
 def test_there_is_a_function_for_every_command():
     names = [str(info.name) for info in app.registered_commands]
     for group in app.registered_groups:

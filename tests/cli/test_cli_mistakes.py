@@ -45,6 +45,9 @@ MISTAKES = {
     "CSV": "catalog import ragged.csv --as-of 2026-11-24",
     "columns": "predict rows.csv",
     "an option": "optimize run.yaml --nosuch",
+    "a command": "optimise run.yaml",
+    "a command that typer takes for an option": "{x} run.yaml",
+    "the language behind the command": "optimize run.yaml --lang zh",
     "an option's number": "probe run.yaml --runs 99",
     "an option's day": "optimize run.yaml --date soon",
     "an argument": "optimize",
@@ -72,6 +75,16 @@ def test_a_mistake_is_told_wholly_in_chinese(planner, tmp_path, monkeypatch, mis
     assert not english(told.err), told.err
     assert english(plain.err), plain.err
     assert not re.search("[\u4e00-\u9fff]", plain.err), plain.err
+
+
+def test_the_language_of_the_environment_is_one_that_there_is_or_none(planner, monkeypatch):
+    count = ("iterations", "--samples", "9", "--seq-length", "8", "--global-batch", "4")
+    monkeypatch.setenv("PLANNER_LANG", "{x}")
+    assert planner(*count).err.startswith("planner: PLANNER_LANG is `{x}`: there are en")
+    assert planner("--lang", "en", *count).code == 0
+    assert planner("--lang", "xx", *count).err.startswith("planner: --lang `xx`: there are en")
+    monkeypatch.setenv("PLANNER_LANG", "")
+    assert "tokens an epoch" in planner(*count).out
 
 
 def required(kind: object) -> list[Key]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import planner as package
 from planner import files
 from planner.cli import output, schema
 from planner.units import PlannerError
+from planner.words import speak
 
 ROOT = Path(__file__).parents[2]
 
@@ -201,6 +203,12 @@ def test_a_long_search_tells_the_time_on_a_terminal_only(monkeypatch, capsys):
     said += capsys.readouterr().err
     assert "searching: " in said
     assert said.endswith("\r\x1b[2K")
+    with speak("zh"), output.working("搜索中"):
+        while "秒" not in said and time.monotonic() < deadline:
+            time.sleep(0.05)
+            said += capsys.readouterr().err
+    assert re.search(r"\r搜索中：\d+ 秒", said)
+    capsys.readouterr()
     with output.working("searching", quiet=True):
         time.sleep(0.05)
     assert capsys.readouterr().err == ""

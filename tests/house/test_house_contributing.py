@@ -20,7 +20,7 @@ from planner.performance.loading import load_calibration
 from planner.performance.steptime import step_time
 from planner.spec.hardware import Hardware
 from planner.spec.scenario import Cluster
-from planner.words.languages import spoken, templates
+from planner.words.languages import phrases, spoken, templates
 from planner.workload import load_model
 
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -138,5 +138,6 @@ def test_every_term_of_a_step_has_a_name_in_every_language(offload):
     one, two, eight = (np.array([n]) for n in (1, 2, 8))
     layout = Layouts(two, two, one, eight, two, eight, one, np.array([True]), one, one, eight)
     terms = step_time(setting, layout, load_calibration()).terms_s
+    assert {name.replace("_", " ") for name in terms} <= set(phrases("terms"))
     for language in spoken():
         assert not [name for name in terms if not any(key.endswith(f".term_{name}") for key in templates(language))]

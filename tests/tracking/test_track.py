@@ -295,7 +295,7 @@ def test_the_view_speaks_the_language_that_is_shown(tmp_path):
         text = view(tracked(tmp_path, run(seconds=15.0), plan_of()), 80)
     lines = text.splitlines()
     assert max(map(display_width, lines)) <= 80
-    assert lines[1].startswith("迭代         500 / 1,000；轮次 1 / 2")
+    assert lines[1].startswith("迭代         500 / 1,000；第 1 遍，共 2 遍")
     assert "将用尽" in text
 
 

@@ -15,8 +15,9 @@ from planner.catalog.price_ages import price_age
 from planner.catalog.prices import read_prices, said_date
 from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.framework_table import frameworks
+from planner.report.catalog import listed, listing_table
 from planner.results.answers import Optimization
-from planner.words import Sentence, phrase, restored, worded
+from planner.words import Sentence, phrase, restored, speak, worded
 from planner.words.languages import phrases
 from planner.words.sentence import table
 from planner.workload.learning import batch_remark, critical_batch, default_global_batch, optimality_remark
@@ -63,8 +64,12 @@ def test_the_date_of_a_price_tells_what_it_is_of(tmp_path: Path):
     path = tmp_path / "p.csv"
     path.write_text(f"{HEADER}\nacme,x,r,h100-sxm5-80gb,8,on_demand,20,2026-H2 est.,{dates},us\n", encoding="utf-8")
     (row,) = read_prices(path)
-    assert said_date(row) == row.as_of == "2026-H2 est."
-    assert worded(said_date(row), "zh") == "2026-H2 估计"
+    assert said_date(row.as_of) == row.as_of == "2026-H2 est."
+    assert worded(said_date(row.as_of), "zh") == "2026-H2 估计"
+    with speak("zh"):
+        table = listing_table("prices", listed(load_catalog(), "prices"), 120)
+    assert " 估计" in table
+    assert not re.search(r"est\.|-\d\d file\b|undated", table)
     assert price_age(row, date(2026, 11, 24)).sentence.startswith("price as of 2026-H2 est., up to 146 days old")
 
 

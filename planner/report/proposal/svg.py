@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape, quoteattr
 
+from planner.words import said_in
+
 WIDTH = 640.0
 FONT = 12.0
 BOLD = 1.06  # times as wide
@@ -50,14 +52,13 @@ class Picture:
     shapes: str
     labels: tuple[Label, ...]
 
-    def svg(self, *, text: bool = True) -> str:
-        """The SVG document, with its text or without."""
+    def svg(self, language: str = "en", *, text: bool = True) -> str:
+        """The SVG document, with its text or without; who cannot see it hears its title and description."""
+        told = said_in(language, "document.shown_by", title=self.title, description=self.description)
         parts = [self.shapes, *(_label(label) for label in self.labels)] if text else [self.shapes]
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(WIDTH)} {_n(self.height)}" role="img"'
-            f" aria-label={quoteattr(self.title + '. ' + self.description)} font-family={quoteattr(FAMILY)}>"
-            + "".join(parts)
-            + "</svg>"
+            f" aria-label={quoteattr(told)} font-family={quoteattr(FAMILY)}>" + "".join(parts) + "</svg>"
         )
 
 
