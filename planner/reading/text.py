@@ -18,6 +18,7 @@ from planner.words import phrase, say
 
 MAX_BYTES = 64 << 20  # of any file that is read as a whole
 LONGEST = 300  # characters of a sentence, the file's name apart
+LONGEST_LINE = 1000  # of a line that tells a mistake, with the keys and names that may stand
 PATIENCE_S = 2.0  # for the writer of a pipe to come
 _DEPTH = 100
 #: What no text shows: controls but tab and line ends, and marks that turn the direction of what follows.
@@ -39,8 +40,8 @@ def fault(path: Path | str, what: str, line: int = 0) -> PlannerError:
 
 
 def wrong_at(where: str, what: str) -> PlannerError:
-    """The error of a place that is named already: what is wrong, in no more characters than a sentence has."""
-    kept = what if len(what) <= LONGEST and what.isprintable() else one_line(what)
+    """The error of a place that is named already: what is wrong, cut where a line of complaint would be."""
+    kept = what if len(what) <= LONGEST_LINE and what.isprintable() else one_line(what, LONGEST_LINE)
     return PlannerError(say("reading.at", file=where, what=kept))
 
 

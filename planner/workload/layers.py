@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-from planner.reading.text import wrong_at
+from planner.reading.text import one_line, wrong_at
 from planner.spec.model import ModelSpec
 from planner.words import say
 
@@ -66,7 +66,7 @@ def check_pattern(model: ModelSpec, where: str) -> None:
     for word in sorted(kinds):
         mixers, mlps = [c for c in word if c in _MIXERS], [c for c in word if c in _MLPS]
         if len(mixers) > 1 or len(mlps) > 1 or "".join((*mixers, *mlps)) != word:
-            raise wrong_at(where, say("layers.word", word=word))
+            raise wrong_at(where, say("layers.word", word=one_line(word, 60)))
     parts = set("".join(kinds))
     needs = (
         (RECURRENT, model.recurrent is not None, "recurrent", "R"),

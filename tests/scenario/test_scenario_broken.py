@@ -20,6 +20,7 @@ from planner.catalog.paths import scenarios_dir
 from planner.scenario import parse_any, parse_scenario, scenario_schema
 from planner.scenario.names import catalog_names
 from planner.units import PlannerError
+from planner.words import Sentence
 
 SCHEMA = scenario_schema()
 VALID = jsonschema.Draft202012Validator(SCHEMA)
@@ -721,3 +722,12 @@ def test_whatever_a_file_holds_and_is_called_its_error_is_short_and_without_cont
         assert said.isprintable()
         assert len(said.partition(": ")[2]) <= 300
         assert error.value.code
+
+
+def test_what_may_stand_is_told_whole_however_much_it_is() -> None:
+    written = {**yaml.safe_load(SMALLEST), "training": "3 days"}
+    with pytest.raises(PlannerError) as error:
+        parse_scenario(yaml.safe_dump(written, sort_keys=False).encode(), Path("run.yaml"))
+    assert str(error.value).endswith("`starts_from`, `optimizer`, `offload` and `adapter` belongs")
+    what = error.value.values["what"]
+    assert isinstance(what, Sentence)  # told in another language, too
