@@ -14,11 +14,11 @@ from typing import Any
 
 from planner.files import YAML, missing_file, printable_name
 from planner.units import PlannerError
-from planner.words import phrase, say
+from planner.words import Sentence, phrase, say
 
 MAX_BYTES = 64 << 20  # of any file that is read as a whole
 LONGEST = 300  # characters of a sentence, the file's name apart
-LONGEST_LINE = 1000  # of a line that tells a mistake, with the keys and names that may stand
+MOST_ITEMS = 40  # of a list in a sentence that is too long
 PATIENCE_S = 2.0  # for the writer of a pipe to come
 _DEPTH = 100
 #: What no text shows: controls but tab and line ends, and marks that turn the direction of what follows.
@@ -33,16 +33,45 @@ def one_line(text: object, longest: int = LONGEST) -> str:
 
 def fault(path: Path | str, what: str, line: int = 0) -> PlannerError:
     """The error of a file: its name, the line where it is known (counted from 1), what is wrong and what may stand."""
-    kept = what if one_line(what) == what else one_line(what)
+    kept = shortened(what)
     if line:
         return PlannerError(say("reading.at_line", file=printable_name(path), line=line, what=kept))
     return PlannerError(say("reading.at", file=printable_name(path), what=kept))
 
 
 def wrong_at(where: str, what: str) -> PlannerError:
-    """The error of a place that is named already: what is wrong, cut where a line of complaint would be."""
-    kept = what if len(what) <= LONGEST_LINE and what.isprintable() else one_line(what, LONGEST_LINE)
-    return PlannerError(say("reading.at", file=where, what=kept))
+    """The error of a place that is named already: what is wrong, in no more characters than a sentence has."""
+    return PlannerError(say("reading.at", file=where, what=shortened(what)))
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """A sentence of at most so many characters: its longest list names its first items and how many more there are.
+
+    What is no sentence, or has no list, is cut.
+    """
+    while isinstance(text, Sentence) and len(text) > longest:
+        fewer = _with_fewer_items(text)
+        if fewer is None:
+            break
+        text = fewer
+    return text if len(text) <= longest and text.isprintable() else one_line(text, longest)
+
+
+def _with_fewer_items(sentence: Sentence) -> Sentence | None:
+    """The sentence with one item less in its longest list, its own or one of a sentence within; None: there is none."""
+    lists = {name: value for name, value in sentence.values.items() if isinstance(value, list) and len(value) > 2}
+    if lists:
+        name = max(lists, key=lambda each: sum(map(len, map(str, lists[each]))))
+        items, more = lists[name], 0
+        if isinstance(items[-1], Sentence) and items[-1].code == "reading.more":
+            items, more = items[:-1], items[-1].values["n"]
+        kept = items[: min(len(items) - 1, MOST_ITEMS)]
+        more += len(items) - len(kept)
+        return say(sentence.code, **{**sentence.values, name: [*kept, say("reading.more", n=more)]})
+    for name, value in sentence.values.items():
+        if isinstance(value, Sentence) and (fewer := _with_fewer_items(value)):
+            return say(sentence.code, **{**sentence.values, name: fewer})
+    return None
 
 
 def line_of(text: str | bytes, at: int) -> int:

@@ -20,7 +20,7 @@ from planner.catalog.paths import scenarios_dir
 from planner.scenario import parse_any, parse_scenario, scenario_schema
 from planner.scenario.names import catalog_names
 from planner.units import PlannerError
-from planner.words import Sentence
+from planner.words import Sentence, worded
 
 SCHEMA = scenario_schema()
 VALID = jsonschema.Draft202012Validator(SCHEMA)
@@ -724,10 +724,12 @@ def test_whatever_a_file_holds_and_is_called_its_error_is_short_and_without_cont
         assert error.value.code
 
 
-def test_what_may_stand_is_told_whole_however_much_it_is() -> None:
+def test_of_much_that_may_stand_the_first_is_told_and_how_much_more_there_is() -> None:
     written = {**yaml.safe_load(SMALLEST), "training": "3 days"}
     with pytest.raises(PlannerError) as error:
         parse_scenario(yaml.safe_dump(written, sort_keys=False).encode(), Path("run.yaml"))
-    assert str(error.value).endswith("`starts_from`, `optimizer`, `offload` and `adapter` belongs")
     what = error.value.values["what"]
     assert isinstance(what, Sentence)  # told in another language, too
+    assert len(what) <= 300
+    assert re.search(r"a map with `epochs`.* and \d+ more belongs$", what)
+    assert re.search(r"另 \d+ 个", worded(error.value.args[0], "zh"))
