@@ -26,7 +26,7 @@ OUR_FAULT, BAD_INPUT, INFEASIBLE = 1, 2, 3  # exit codes
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 NARROWEST, WIDEST = 60, 120
 LONGEST = 1000  # characters of a complaint
-_UNSEEN = re.compile(rf"\r|\x1b(?!\[\d{{1,2}}m)|(?!\x1b){UNSEEN.pattern}")
+_UNSEEN = re.compile(rf"\r|\x1b(?!\[\d{{1,2}}(?:;\d{{1,2}})?m)|(?!\x1b){UNSEEN.pattern}")
 PATIENCE_S = 2.0  # a person waits this long without a word
 
 

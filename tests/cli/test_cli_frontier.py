@@ -85,3 +85,10 @@ def test_a_date_tells_the_ages_of_prices_and_changes_no_answer(planner, tmp_path
     assert "On 2026-10-20 these prices are up to 10 days old." in fresh
     assert "375 days old: ask nebius for a new quote" in stale
     assert saved[0].read_bytes() == saved[1].read_bytes()
+
+
+def test_every_colour_of_a_frontier_reaches_the_terminal(planner, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("planner.cli.frontier.colour", lambda: True)
+    shown = planner("frontier", ROOT / "scenarios" / "smallest.yaml").out
+    assert "\x1b[1;3" in shown  # the plan chosen: bold, in its offer's colour
+    assert "·[" not in shown
